@@ -1,0 +1,1 @@
+"""The resource types that the engine carries, one module a service of AWS."""
