@@ -1,0 +1,68 @@
+"""The catalog as a whole, typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from catalog.service import GroupName, Model, Route, Service, ServiceName, Subject
+
+MAX_SERVICES_IN_STACK = 40
+
+
+class Group(Model):
+    """A group of services: a row of the dashboard and a stack of its own."""
+
+    description: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    """What the services of the group have in common."""
+    gateway: bool = False
+    """Whether the services of the group stand behind the load balancer and serve the HTTP routes."""
+
+
+class Catalog(Model):
+    """Every service of the platform, enabled or not, in the order of the file."""
+
+    groups: Annotated[Mapping[GroupName, Group], Field(min_length=1)]
+    services: Mapping[ServiceName, Service]
+
+    @property
+    def enabled(self) -> list[Service]:
+        """The services that are deployed."""
+        return [service for service in self.services.values() if service.enabled]
+
+    @property
+    def disabled(self) -> list[Service]:
+        """The services that keep nothing but their entry and their repository."""
+        return [service for service in self.services.values() if not service.enabled]
+
+    def enabled_in(self, group: str, stack: int) -> list[Service]:
+        """Return the enabled services of one services stack."""
+        return [service for service in self.enabled if service.group == group and service.stack == stack]
+
+    @property
+    def services_stacks(self) -> list[tuple[str, int]]:
+        """The services stacks as group and number, in the order of the groups.
+
+        Every group has its first stack, and a stack whose services are all disabled stays: a stack that left the app would
+        leave its resources behind, since a deployment removes no stack.
+        """
+        last = {
+            group: max([1, *(s.stack for s in self.services.values() if s.group == group)]) for group in self.groups
+        }
+        return [(group, number) for group, count in last.items() for number in range(1, count + 1)]
+
+    def is_gateway(self, service: Service) -> bool:
+        """Tell whether a service stands behind the load balancer."""
+        return self.groups[service.group].gateway
+
+    @property
+    def subjects(self) -> dict[str, Subject]:
+        """Every subject that an enabled service answers."""
+        return {name: subject for service in self.enabled for name, subject in service.nats.serves.items()}
+
+    @property
+    def routes(self) -> list[Route]:
+        """Every HTTP route that leads to an enabled service."""
+        return [route for service in self.enabled for route in service.routes]

@@ -1,0 +1,161 @@
+"""One environment: every difference between local, dev, staging and prod.
+
+The field descriptions are the reference of `environments/*.yaml`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from catalog import fargate
+from catalog.service import Architecture, Model, Service, TagKey, TagValue
+
+ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([/-][a-z0-9]+)*$", max_length=100)]
+Cidr = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$")]
+
+
+class Network(Model):
+    """The VPC."""
+
+    cidr: Cidr = "10.40.0.0/16"
+    """Address range of the VPC."""
+    nat_gateways: Annotated[int, Field(ge=0, le=3)] = 0
+    """NAT gateways; with none, AWS is reached by endpoints and nothing else is."""
+    interface_endpoints: list[Literal["ecr.api", "ecr.dkr", "logs", "secretsmanager", "ssm", "ssmmessages", "ec2"]] = []
+    """Services of AWS that the private subnets reach without a NAT gateway; S3 has its free gateway endpoint everywhere."""
+    flow_log_retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    """How long records of the network's traffic, and of the load balancer's, are kept."""
+
+
+class Fargate(Model):
+    """How the services' tasks are bought."""
+
+    allow_spot: bool = False
+    """Whether the services' `spot_percent` counts; without it every task runs on demand."""
+    min_spot_percent: Annotated[int, Field(ge=0, le=100)] = 0
+    """Share of Spot for services that ask for less; for environments where an interruption costs nothing."""
+    max_cpu: Literal[256, 512, 1024, 2048, 4096, 8192, 16384] = 16384
+    """Services that ask for more CPU units get this many."""
+    max_memory: Annotated[int, Field(ge=512, le=122880)] = 122880
+    """Services that ask for more memory (MiB) get this much, or what the CPU size needs at least."""
+
+
+class Monitoring(Model):
+    """Logs, metrics and where they lead."""
+
+    container_insights: bool = True
+    """Whether ECS reports running tasks itself; otherwise the task-count alarm counts the samples of a free metric."""
+    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653] = 30
+    """How long the fleet's logs are kept."""
+
+
+class Subscription(Model):
+    """Somebody who hears of alarms."""
+
+    protocol: Literal["email", "sms", "https"]
+    """How the message is sent."""
+    parameter: ParameterName
+    """Name, below `/gaming-system/ENV/`, of the SSM parameter that holds the address."""
+
+
+class Alerts(Model):
+    """Who hears of alarms; an environment without anybody is warned of."""
+
+    subscriptions: list[Subscription] = []
+    """Subscribers of the topic that all alarms act on."""
+    fallback_subscriptions: list[Subscription] = []
+    """Subscribers of the topic that tells when the first one does not deliver."""
+
+
+class Gateway(Model):
+    """The load balancer in front of the HTTP gateway."""
+
+    internet_facing: bool = False
+    """Whether the internet reaches the gateway; otherwise only the VPC does."""
+    allowed_cidrs: Annotated[list[Cidr], Field(min_length=1)] = ["10.0.0.0/8"]
+    """Address ranges that the load balancer lets in."""
+    certificate_parameter: ParameterName = "gateway/certificate-arn"
+    """Name, below `/gaming-system/ENV/`, of the SSM parameter with the ARN of the certificate in ACM."""
+    idle_timeout_seconds: Annotated[int, Field(ge=1, le=4000)] = 60
+    """How long the load balancer keeps a silent connection."""
+
+
+class Nats(Model):
+    """The machines of the NATS cluster; there are always three."""
+
+    instance_type: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+\.[a-z0-9]+$")] = "t4g.small"
+    """EC2 machine of a node; a Graviton one."""
+    volume_gib: Annotated[int, Field(ge=8, le=16384)] = 20
+    """Size of a node's data disk."""
+    volume_iops: Annotated[int, Field(ge=3000, le=16000)] = 3000
+    """Input and output operations a second of the data disk."""
+    volume_throughput_mib: Annotated[int, Field(ge=125, le=1000)] = 125
+    """Throughput of the data disk in MiB a second."""
+    ami_id: Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]{8,17}$")]
+    """Machine image of the nodes, Amazon Linux 2023 for arm64; pinned, so that a deployment replaces no machine by chance."""
+    wait_for_nodes: bool = True
+    """Whether a deployment waits until the nodes answer."""
+
+
+class Cache(Model):
+    """The ElastiCache replication group."""
+
+    engine: Literal["valkey", "redis"] = "valkey"
+    """Engine; Valkey is a fifth cheaper and speaks the same protocol."""
+    engine_version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")] = "8.1"
+    """Version of the engine."""
+    node_type: Annotated[str, StringConstraints(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")] = "cache.t4g.small"
+    """Machine of a node."""
+    shards: Annotated[int, Field(ge=1, le=90)] = 1
+    """Node groups; more than one switches cluster mode on."""
+    replicas_per_shard: Annotated[int, Field(ge=0, le=5)] = 1
+    """Replicas of each primary; with one or more, a failed primary is replaced by itself."""
+    multi_az: bool = False
+    """Whether primary and replicas stand in different zones."""
+    snapshot_retention_days: Annotated[int, Field(ge=0, le=35)] = 7
+    """How long daily snapshots are kept; 0 makes none."""
+
+
+class Environment(Model):
+    """One environment."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,11}$")]
+    """Name; the file's too."""
+    account: Annotated[str, StringConstraints(pattern=r"^\d{12}$")] | None = None
+    """Account that the environment belongs to; a deployment to another is refused. Any account where the key is missing."""
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    """Region."""
+    availability_zones: Annotated[list[str], Field(min_length=2, max_length=3)]
+    """Zones that subnets are made in; three NATS nodes share two where there are but two."""
+    destroy_data: bool = False
+    """Whether removing the environment removes its data; the context key `destroy-data` must name the environment too."""
+    function_architecture: Architecture | Literal["host"] = "arm64"
+    """Processor of the Lambda functions; `host` is the machine that deploys, for the local AWS."""
+    network: Network = Network()
+    """VPC and endpoints."""
+    fargate: Fargate = Fargate()
+    """Spot and sizes of the services' tasks."""
+    monitoring: Monitoring = Monitoring()
+    """Metrics and logs."""
+    alerts: Alerts = Alerts()
+    """Who hears of alarms."""
+    gateway: Gateway = Gateway()
+    """Load balancer and certificate."""
+    nats: Nats
+    """NATS nodes."""
+    cache: Cache = Cache()
+    """Cache nodes."""
+    tags: dict[TagKey, TagValue] = {}
+    """Tags of every resource."""
+
+    def task_size(self, service: Service) -> tuple[int, int]:
+        """Return CPU units and memory (MiB) of a service's tasks here."""
+        return fargate.capped_size(
+            service.cpu, service.memory, max_cpu_units=self.fargate.max_cpu, max_memory_mib=self.fargate.max_memory
+        )
+
+    def spot_percent(self, service: Service) -> int:
+        """Return the share of a service's tasks that runs on Spot here."""
+        return max(service.spot_percent, self.fargate.min_spot_percent) if self.fargate.allow_spot else 0

@@ -1,0 +1,125 @@
+"""Every name that two parts of the system must agree on, each made in one place.
+
+Nothing that belongs to one service crosses a stack boundary as an export; it is referred to by one of these literal names.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+PLATFORM = "gaming-system"
+IDENTITY_DOMAIN = "gaming-system.internal"
+NATS_DOMAIN = f"nats.{IDENTITY_DOMAIN}"
+NATS_NODES = ("nats-1", "nats-2", "nats-3")
+RESERVED_IDENTITIES = ("operator", "provisioner", "loadtest", "metrics")
+PLATFORM_ALARM_PREFIX = "platform-"
+
+HEALTH_PORT = 8080
+GATEWAY_PORT = 8000
+NATS_CLIENT_PORT = 4222
+NATS_ROUTE_PORT = 6222
+CACHE_PORT = 6379
+
+AlarmKind = Literal["cpu-high", "memory-high", "tasks-low"]
+ALARM_KINDS: tuple[AlarmKind, ...] = ("cpu-high", "memory-high", "tasks-low")
+PRODUCTION = "prod"
+
+
+def _outside_production(name: str, environment: str) -> str:
+    """Production carries the names of the order; every other environment says which one it is."""
+    return name if environment == PRODUCTION else f"{name}-{environment}"
+
+
+def alerts_topic(environment: str) -> str:
+    """Return the name of the topic that every alarm acts on."""
+    return _outside_production(f"{PLATFORM}-alerts", environment)
+
+
+def fallback_topic(environment: str) -> str:
+    """Return the name of the topic that tells when the first one does not deliver."""
+    return _outside_production(f"{PLATFORM}-alerts-fallback", environment)
+
+
+def log_group(environment: str) -> str:
+    """Return the name of the fleet's one log group."""
+    return _outside_production(f"/ecs/{PLATFORM}-nats", environment)
+
+
+def stack(environment: str, part: str) -> str:
+    """Return a stack's name; `part` is one of `network`, `images`, … or what `services_part` gives."""
+    return f"{PLATFORM}-{environment}-{part}"
+
+
+def services_part(group: str, number: int) -> str:
+    """Return the part of a group's stack: `services-game`, then `services-game-2` and so on."""
+    return f"services-{group}" if number == 1 else f"services-{group}-{number}"
+
+
+def cluster(environment: str) -> str:
+    """Return the name of the ECS cluster."""
+    return f"{PLATFORM}-{environment}"
+
+
+def alarm(service: str, kind: AlarmKind, environment: str) -> str:
+    """Return an alarm's name; it begins with the service's, so that a prefix lists exactly the service's three."""
+    return f"{service}-{kind}-{environment}"
+
+
+def alarm_prefixes(service: str) -> tuple[str, ...]:
+    """Return what a service's alarm names begin with, in any environment."""
+    return tuple(f"{service}-{kind}-" for kind in ALARM_KINDS)
+
+
+def repository(name: str, environment: str) -> str:
+    """Return the name of the image repository of a service, or of the reference runtime."""
+    return f"{PLATFORM}-{environment}/{name}"
+
+
+def task_role(service: str, environment: str) -> str:
+    """Return the name of the role that a service's own code runs under."""
+    return f"{PLATFORM}-{environment}-{service}"
+
+
+def task_family(service: str, environment: str) -> str:
+    """Return the family of a service's task definitions."""
+    return f"{PLATFORM}-{environment}-{service}"
+
+
+def dashboard(environment: str) -> str:
+    """Return the name of the fleet's dashboard."""
+    return f"{PLATFORM}-{environment}"
+
+
+def certificates_bucket(environment: str, account: str, region: str) -> str:
+    """Return the name of the bucket that holds the environment's certificates."""
+    return f"{PLATFORM}-{environment}-certificates-{account}-{region}"
+
+
+def certificate_prefix(service: str) -> str:
+    """Return where a service's own certificate lies in the bucket."""
+    return f"client/{service}/"
+
+
+def service_identity(service: str) -> str:
+    """Return the one DNS name in a service's client certificate, which is its NATS user too."""
+    return f"{service}.svc.{IDENTITY_DOMAIN}"
+
+
+def nats_servers() -> tuple[str, ...]:
+    """Return the addresses that a client connects to."""
+    return tuple(f"tls://{node}.{NATS_DOMAIN}:{NATS_CLIENT_PORT}" for node in NATS_NODES)
+
+
+def secret(service: str, name: str, environment: str) -> str:
+    """Return the name of a secret that belongs to one service."""
+    return f"{PLATFORM}/{environment}/{service}/{name}"
+
+
+def cache_secret(service: str, environment: str) -> str:
+    """Return the name of the secret with a service's user and password in the cache."""
+    return f"{PLATFORM}/{environment}/cache/{service}"
+
+
+def parameter(environment: str, name: str) -> str:
+    """Return the SSM parameter that holds an input of the account, such as the gateway's certificate."""
+    return f"/{PLATFORM}/{environment}/{name}"
