@@ -13,11 +13,14 @@ class Made:
 
     Args:
         physical_id: what `Ref` gives.
-        attributes: what `Fn::GetAtt` gives, by the attribute's name in the resource schema.
+        attributes: what `Fn::GetAtt` gives, by the attribute's name in the resource schema; a nested one by its dotted
+            name, as templates write it (`PrimaryEndPoint.Address`).
+        tags: the tags that the resource carries, the stack's among them, so that a later update knows which to take off.
     """
 
     physical_id: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Context(Protocol):
@@ -45,7 +48,12 @@ class ResourceHandler(Protocol):
         """Make the resource."""
 
     def update(self, context: Context, made: Made, old: Mapping[str, Any], new: Mapping[str, Any]) -> Made:
-        """Change the resource in place; the engine has already decided that this needs no replacement."""
+        """Change the resource in place; the engine has already decided by the schema that this needs no replacement.
+
+        Called too when `old` equals `new` and only the stack's tags changed. An answer with another physical id says that
+        the resource was replaced after all (a custom resource may do so, and some types whose schema does not tell): `made`
+        still exists then, and the engine deletes it at clean-up, or deletes the new one on the way back.
+        """
 
     def delete(self, context: Context, made: Made, properties: Mapping[str, Any]) -> None:
         """Remove the resource; one that is gone already is no error."""
