@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from catalog import fargate
-from catalog.service import Architecture, Model, Service, TagKey, TagValue
+from catalog.service import Model, Service, TagKey, TagValue
 
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([/-][a-z0-9]+)*$", max_length=100)]
-Cidr = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$")]
+Cidr = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$")]
 
 
 class Network(Model):
@@ -104,7 +104,7 @@ class Cache(Model):
 
     engine: Literal["valkey", "redis"] = "valkey"
     """Engine; Valkey is a fifth cheaper and speaks the same protocol."""
-    engine_version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")] = "8.1"
+    engine_version: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")] = "8.1"
     """Version of the engine."""
     node_type: Annotated[str, StringConstraints(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")] = "cache.t4g.small"
     """Machine of a node."""
@@ -123,15 +123,15 @@ class Environment(Model):
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,11}$")]
     """Name; the file's too."""
-    account: Annotated[str, StringConstraints(pattern=r"^\d{12}$")] | None = None
+    account: Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")] | None = None
     """Account that the environment belongs to; a deployment to another is refused. Any account where the key is missing."""
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
     """Region."""
     availability_zones: Annotated[list[str], Field(min_length=2, max_length=3)]
     """Zones that subnets are made in; three NATS nodes share two where there are but two."""
     destroy_data: bool = False
     """Whether removing the environment removes its data; the context key `destroy-data` must name the environment too."""
-    function_architecture: Architecture | Literal["host"] = "arm64"
+    function_architecture: Literal["arm64", "x86_64", "host"] = "arm64"
     """Processor of the Lambda functions; `host` is the machine that deploys, for the local AWS."""
     network: Network = Network()
     """VPC and endpoints."""

@@ -20,8 +20,8 @@ MessageName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*\.[A-Z][A-Za-z0-9]*$", max_length=128)
 ]
 Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)]
-# What ECS, IAM and CloudWatch all take in a tag.
-TagKey = Annotated[str, StringConstraints(pattern=r"^(?!aws:)[A-Za-z0-9 _.:/=+@-]+$", max_length=128)]
+# What ECS, IAM and CloudWatch all take in a tag; the rules refuse what AWS and the platform keep for themselves.
+TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]+$", max_length=128)]
 TagValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]*$", max_length=256)]
 
 
