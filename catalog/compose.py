@@ -1,0 +1,225 @@
+"""From a text to a tree of nodes, by the events of libyaml.
+
+Composed by hand and without recursion: a hostile file costs a fault and no more memory than its own size. Explicit tags
+are refused, so nothing of a file is ever executed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import _ruamel_yaml as libyaml  # type: ignore[import-not-found]
+
+from catalog.faults import START, CatalogError, Fault, KeyPath, Position, fault_at, shown
+from catalog.nodes import Node
+from catalog.scalars import resolved
+from catalog.source import Source
+
+MAX_DEPTH = 30
+MAX_NODES_BY_ALIAS = 20_000
+
+_ESCAPED_CONTROL = frozenset(map(chr, [*range(9), *range(11, 32), 127]))
+
+
+def composed(source: Source) -> tuple[Node, list[Fault]]:
+    """Return a text's tree, and the faults that do not keep it from being a tree.
+
+    Raises:
+        CatalogError: The text is not YAML, or not the part of it that a catalog may use.
+    """
+    composer = _Composer(source)
+    try:
+        root = composer.run()
+    except libyaml.YAMLError as error:
+        composer.faults.append(_broken(source, error))
+        raise CatalogError(composer.faults) from None
+    except _StopError:
+        raise CatalogError(composer.faults) from None
+    return root, composer.faults
+
+
+class _StopError(Exception):
+    """Nothing after this fault could be understood."""
+
+
+@dataclass(slots=True, eq=False)
+class _Frame:
+    """A mapping or list that is not closed yet."""
+
+    start: Position
+    path: KeyPath
+    anchor: str | None
+    members: Any
+    size: int = 1
+    keys: dict[str, Position] = field(default_factory=dict)
+    key: str | None = None
+    """Key whose value comes next; none where a key comes next."""
+    is_key: bool = False
+    """Whether this collection stands where a key belongs."""
+    drops_value: bool = False
+    """Whether the value that comes next has no usable key."""
+
+
+class _Composer:
+    def __init__(self, source: Source) -> None:
+        self.file = source.file
+        self.faults: list[Fault] = []
+        self._parser = libyaml.CParser(source.text)
+        self._stack: list[_Frame] = []
+        self._anchors: dict[str, tuple[Node, int] | None] = {}
+        self._nodes_by_alias = 0
+        self._root: Node | None = None
+
+    def run(self) -> Node:
+        while not isinstance(event := self._parser.get_event(), libyaml.StreamEndEvent):
+            match event:
+                case libyaml.ScalarEvent():
+                    self._scalar(event)
+                case libyaml.MappingStartEvent() | libyaml.SequenceStartEvent():
+                    self._open(event)
+                case libyaml.MappingEndEvent() | libyaml.SequenceEndEvent():
+                    self._close(event)
+                case libyaml.AliasEvent():
+                    self._alias(event)
+                case libyaml.DocumentStartEvent() if self._root is not None:
+                    self._fault(_start(event), (), "a second document begins here; a file holds one")
+                    raise _StopError
+        if self._root is None:
+            self._fault(START, (), "is empty")
+            raise _StopError
+        return self._root
+
+    def _scalar(self, event: Any) -> None:
+        position = _start(event)
+        self._refuse_tag(event)
+        text: str = event.value
+        if event.style == '"' and not _ESCAPED_CONTROL.isdisjoint(text):
+            self._fault(position, self._next_path(), "holds a control character, which no value may")
+        value = text if event.style else resolved(text)
+        if self._expects_key():
+            self._take_key(value, position)
+            return
+        node = Node(value, position, event.end_mark.index, self._next_path())
+        self._remember(event.anchor, node, 1)
+        self._attach(node, 1)
+
+    def _open(self, event: Any) -> None:
+        if len(self._stack) == MAX_DEPTH:
+            self._fault(_start(event), (), f"is nested deeper than {MAX_DEPTH} levels")
+            raise _StopError
+        self._refuse_tag(event)
+        members: Any = {} if isinstance(event, libyaml.MappingStartEvent) else []
+        frame = _Frame(_start(event), self._next_path(), event.anchor, members, is_key=self._expects_key())
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        self._stack.append(frame)
+
+    def _close(self, event: Any) -> None:
+        frame = self._stack.pop()
+        node = Node(frame.members, frame.start, event.end_mark.index, frame.path, frame.keys)
+        self._remember(frame.anchor, node, frame.size)
+        if frame.is_key:
+            self._take_key(node.value, frame.start)
+        else:
+            self._attach(node, frame.size)
+
+    def _alias(self, event: Any) -> None:
+        position = _start(event)
+        if event.anchor not in self._anchors:
+            self._fault(position, self._next_path(), f"there is no anchor &{event.anchor} above")
+            raise _StopError
+        target = self._anchors[event.anchor]
+        if target is None:
+            self._fault(position, self._next_path(), f"the alias *{event.anchor} stands inside its own anchor")
+            raise _StopError
+        node, size = target
+        self._nodes_by_alias += size
+        if self._nodes_by_alias > MAX_NODES_BY_ALIAS:
+            self._fault(position, self._next_path(), f"aliases repeat more than {MAX_NODES_BY_ALIAS:,} values")
+            raise _StopError
+        if self._expects_key():
+            self._take_key(node.value, position)
+        else:
+            self._attach(node, size)
+
+    def _remember(self, anchor: str | None, node: Node, size: int) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = (node, size)
+
+    def _expects_key(self) -> bool:
+        if not self._stack:
+            return False
+        top = self._stack[-1]
+        return isinstance(top.members, dict) and top.key is None and not top.drops_value
+
+    def _next_path(self) -> KeyPath:
+        if not self._stack:
+            return ()
+        top = self._stack[-1]
+        if isinstance(top.members, list):
+            return (*top.path, len(top.members))
+        return top.path if top.key is None else (*top.path, top.key)
+
+    def _take_key(self, key: object, position: Position) -> None:
+        top = self._stack[-1]
+        if not isinstance(key, str):
+            top.drops_value = True
+            hint = " (write it in quotes)" if isinstance(key, int | float) or key is None else ""
+            self._fault(position, top.path, f"{shown(key)} cannot be a key; a key is text{hint}")
+        elif key in top.members:
+            top.drops_value = True
+            self._fault(position, (*top.path, key), _given_twice(top.path, key, top.keys[key].line))
+        else:
+            top.key = key
+            top.keys[key] = position
+
+    def _attach(self, node: Node, size: int) -> None:
+        if not self._stack:
+            self._root = node
+            return
+        top = self._stack[-1]
+        top.size += size
+        if isinstance(top.members, list):
+            top.members.append(node)
+        elif top.drops_value:
+            top.drops_value = False
+        else:
+            top.members[top.key] = node
+            top.key = None
+
+    def _refuse_tag(self, event: Any) -> None:
+        if event.tag is not None:
+            self._fault(_start(event), self._next_path(), f"the tag {shown(event.tag)} has no place here; leave it out")
+
+    def _fault(self, position: Position, path: KeyPath, message: str) -> None:
+        self.faults.append(fault_at(self.file, position, path, message))
+
+
+def _given_twice(path: KeyPath, key: str, first_line: int) -> str:
+    what = "the service" if path == ("services",) else "the group" if path == ("groups",) else "the key"
+    return f"{what} {shown(key)} is given twice; the first stands in line {first_line}"
+
+
+def _start(event: Any) -> Position:
+    mark = event.start_mark
+    return Position(mark.line + 1, mark.column + 1, mark.index)
+
+
+def _broken(source: Source, error: Any) -> Fault:
+    """Put libyaml's complaint in the words and at the place that help most."""
+    problem = str(getattr(error, "problem", None) or error)
+    context = getattr(error, "context", None)
+    mark, context_mark = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    if context_mark is not None and (mark is None or "end of stream" in problem or mark.line >= source.lines):
+        # What was never closed is found where it begins, not at the end of the file.
+        mark, context_mark = context_mark, mark
+    position = START if mark is None else Position(mark.line + 1, mark.column + 1, mark.index)
+    if source.text[position.offset : position.offset + 1] == "\t":
+        return fault_at(
+            source.file, position, (), "broken YAML: a tab stands where only spaces may; indent with spaces"
+        )
+    began = context_mark.line + 1 if context_mark is not None else position.line
+    where = f" (line {began})" if began != position.line else ""
+    told = f"{problem}, {context}{where}" if context else problem
+    return fault_at(source.file, position, (), f"broken YAML: {told}")

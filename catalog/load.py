@@ -1,0 +1,146 @@
+"""Load the catalog and the environments, with every fault told at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from catalog.catalog import Catalog
+from catalog.compose import composed
+from catalog.draft import Draft, drafted
+from catalog.environment import Environment
+from catalog.faults import CatalogError, Fault, did_you_mean, fault_at, in_order, listed, shown
+from catalog.nodes import Node, merged, plain
+from catalog.service import Service
+from catalog.shape import shape_faults
+from catalog.source import Source, read_source
+
+ENVIRONMENTS = Path(__file__).parent.parent / "environments"
+
+# A default counts in every entry, so a small file could stand for gigabytes.
+_MOST_MERGED_VALUES = 2_000_000
+# What stands in for a required key that is missing, so that the rules can look at the rest.
+_STAND_INS: dict[str, Any] = {"group": "unknown", "description": "-", "owner": "-", "image": {"tag": "unknown"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A catalog's file after all checks."""
+
+    catalog: Catalog | None
+    """The catalog; none where an error was found."""
+    faults: tuple[Fault, ...]
+    """Every fault and warning, in the order of the file."""
+
+
+def load_catalog(path: Path) -> Catalog:
+    """Load a service catalog.
+
+    Raises:
+        CatalogError: The file has errors; all of them.
+    """
+    checked = check_source(read_source(path))
+    if checked.catalog is None:
+        raise CatalogError(checked.faults)
+    return checked.catalog
+
+
+def check_catalog(path: Path) -> Checked:
+    """Return a catalog, or everything that is wrong with its file."""
+    try:
+        return check_source(read_source(path))
+    except CatalogError as error:
+        return Checked(None, error.faults)
+
+
+def check_source(source: Source) -> Checked:
+    """Return the catalog of a text, or everything that is wrong with it."""
+    try:
+        root, faults = composed(source)
+    except CatalogError as error:
+        return Checked(None, error.faults)
+    draft = catalog_draft(source.file, root, faults)
+    errors = any(fault.severity == "error" for fault in faults)
+    return Checked(None if errors or draft is None else draft.model, in_order(faults))
+
+
+def catalog_draft(file: Path, root: Node, faults: list[Fault]) -> Draft[Catalog] | None:
+    """Return the draft of a catalog with the defaults filled in, its faults noted."""
+    tree = _with_defaults(file, root, faults)
+    return None if tree is None else drafted(file, Catalog, tree, faults, _completed)
+
+
+def load_environment(name: str, directory: Path = ENVIRONMENTS) -> Environment:
+    """Load one environment.
+
+    Raises:
+        CatalogError: There is no such environment, or its file has errors; all of them.
+    """
+    file = directory / f"{name}.yaml"
+    known = environment_names(directory)
+    if name not in known:
+        told = f"there is no environment {shown(name)}; there are {listed(known, 'and')}{did_you_mean(name, known)}"
+        raise CatalogError([fault_at(directory, None, (), told)])
+    root, faults = composed(read_source(file))
+    draft = drafted(file, Environment, root, faults)
+    if any(fault.severity == "error" for fault in faults) or draft is None:
+        raise CatalogError(in_order(faults))
+    return draft.model
+
+
+def environment_names(directory: Path = ENVIRONMENTS) -> list[str]:
+    """Return the names of the environments that a folder describes."""
+    return sorted(file.stem for file in directory.glob("*.yaml"))
+
+
+def _with_defaults(file: Path, root: Node, faults: list[Fault]) -> Node | None:
+    """Return the catalog's tree with the defaults laid under every entry, and each entry's name in it."""
+    defaults, services = root.get("defaults"), root.get("services")
+    members = {key: child for key, child in root if key != "defaults"} if root.is_mapping else root.value
+    if defaults is not None:
+        faults.extend(_faults_of_defaults(file, defaults))
+    if services is not None and services.is_mapping:
+        if defaults is not None and _size(defaults) * len(services.value) > _MOST_MERGED_VALUES:
+            told = f"with {len(services.value):,} services they stand for more than {_MOST_MERGED_VALUES:,} values"
+            faults.append(fault_at(file, defaults.start, ("defaults",), told))
+            return None
+        entries = {
+            name: _named(file, services, name, entry if defaults is None else merged(defaults, entry), faults)
+            for name, entry in services.value.items()
+        }
+        members["services"] = replace(services, value=entries)
+    return replace(root, value=members)
+
+
+def _faults_of_defaults(file: Path, defaults: Node) -> list[Fault]:
+    """Return the faults of the defaults for themselves, since every entry may replace one that is wrong."""
+    try:
+        Service.model_validate(plain(defaults))
+    except ValidationError as error:
+        return shape_faults(file, Service, defaults, error, ignore_missing=True)
+    return []
+
+
+def _named(file: Path, services: Node, name: str, entry: Node, faults: list[Fault]) -> Node:
+    """Return an entry with its key as its name."""
+    if not entry.is_mapping:
+        return entry
+    if (own := entry.get("name")) is not None:
+        faults.append(fault_at(file, own.start, own.path, "is no key of an entry; the entry's own key is its name"))
+    start = services.key_position(name)
+    named = Node(name, start, start.offset + len(name), (*services.path, name))
+    return replace(entry, value={**entry.value, "name": named})
+
+
+def _completed(data: Any) -> Any:
+    """Return a catalog's data with a stand-in for every required key that is missing."""
+    services = {name: {**_STAND_INS, **entry} for name, entry in data.get("services", {}).items()}
+    groups = {name: {"description": "-", **group} for name, group in data.get("groups", {}).items()}
+    return {"groups": groups or {_STAND_INS["group"]: {"description": "-"}}, "services": services}
+
+
+def _size(node: Node) -> int:
+    return 1 + sum(_size(child) for _, child in node)
