@@ -11,6 +11,7 @@ PLATFORM = "gaming-system"
 IDENTITY_DOMAIN = "gaming-system.internal"
 NATS_DOMAIN = f"nats.{IDENTITY_DOMAIN}"
 NATS_NODES = ("nats-1", "nats-2", "nats-3")
+REFERENCE_RUNTIME = "reference-service"
 RESERVED_IDENTITIES = ("operator", "provisioner", "loadtest", "metrics")
 PLATFORM_ALARM_PREFIX = "platform-"
 
@@ -93,6 +94,11 @@ def dashboard(environment: str) -> str:
 def certificates_bucket(environment: str, account: str, region: str) -> str:
     """Return the name of the bucket that holds the environment's certificates."""
     return f"{PLATFORM}-{environment}-certificates-{account}-{region}"
+
+
+def certificates_key_alias(environment: str) -> str:
+    """Return the alias of the key that the certificates are encrypted with."""
+    return f"alias/{PLATFORM}-{environment}-certificates"
 
 
 def certificate_prefix(service: str) -> str:

@@ -1,0 +1,1 @@
+"""The constructs of the fleet, one a module. Import as `fleet_constructs.…`; `constructs` is PyPI's package."""

@@ -1,0 +1,72 @@
+"""The dashboard of the fleet: a row a group, with replicas, CPU and memory of its services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from catalog import names
+from catalog.catalog import Catalog
+from catalog.environment import Environment
+from catalog.service import Service
+
+FULL_WIDTH = 24
+GRAPHS_IN_ROW = 3
+HEADER_HEIGHT = 2
+GRAPH_HEIGHT = 6
+
+
+def dashboard_body(catalog: Catalog, environment: Environment) -> dict[str, Any]:
+    """Return the dashboard as CloudWatch takes it.
+
+    Everything in it is a literal name, so that the dashboard never holds on to a service's stack.
+    """
+    widgets: list[dict[str, Any]] = []
+    top = 0
+    for group, description in ((name, group.description) for name, group in catalog.groups.items()):
+        enabled = [service for service in catalog.enabled if service.group == group]
+        off = [service for service in catalog.disabled if service.group == group]
+        lines = [f"## {group}: {description}", *(f"*{service.name}* is disabled: {service.reason}" for service in off)]
+        widgets.append(_widget("text", 0, top, FULL_WIDTH, HEADER_HEIGHT, {"markdown": "\n\n".join(lines)}))
+        top += HEADER_HEIGHT
+        if enabled:
+            graphs = (
+                _graph("Running tasks", _replicas(environment), enabled, environment),
+                _graph("CPU utilisation, %", ("AWS/ECS", "CPUUtilization", "Average"), enabled, environment),
+                _graph("Memory utilisation, %", ("AWS/ECS", "MemoryUtilization", "Average"), enabled, environment),
+            )
+            width = FULL_WIDTH // GRAPHS_IN_ROW
+            widgets += [
+                _widget("metric", column * width, top, width, GRAPH_HEIGHT, graph)
+                for column, graph in enumerate(graphs)
+            ]
+            top += GRAPH_HEIGHT
+    return {"widgets": widgets}
+
+
+def _replicas(environment: Environment) -> tuple[str, str, str]:
+    if environment.monitoring.container_insights:
+        return ("ECS/ContainerInsights", "RunningTaskCount", "Minimum")
+    return ("AWS/ECS", "CPUUtilization", "SampleCount")
+
+
+def _graph(
+    title: str, metric: tuple[str, str, str], services: list[Service], environment: Environment
+) -> dict[str, Any]:
+    namespace, metric_name, statistic = metric
+    cluster = names.cluster(environment.name)
+    return {
+        "title": title,
+        "view": "timeSeries",
+        "region": environment.region,
+        "stat": statistic,
+        "period": 60,
+        "yAxis": {"left": {"min": 0}},
+        "metrics": [
+            [namespace, metric_name, "ClusterName", cluster, "ServiceName", service.name, {"label": service.name}]
+            for service in services
+        ],
+    }
+
+
+def _widget(kind: str, x: int, y: int, width: int, height: int, properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": kind, "x": x, "y": y, "width": width, "height": height, "properties": properties}

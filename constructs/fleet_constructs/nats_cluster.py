@@ -1,0 +1,167 @@
+"""The machines of the NATS cluster: three slots, each with a name, an address and a disk that outlive its machine."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_route53 as route53
+from constructs import Construct
+
+from catalog import names
+from catalog.environment import Environment
+from fleet_constructs.account_inputs import pascal_case
+from fleet_constructs.fleet_network import FleetNetwork
+from fleet_constructs.retention import Retention
+
+SLOT_TAG = "nats-slot"
+ROOT_VOLUME_GIB = 8
+RECORD_TTL_SECONDS = 60
+
+
+class NatsCluster(Construct):
+    """Three slots spread over the zones.
+
+    A slot's machine is an Auto Scaling group of one, so that a dead one is replaced; name, address and disk stay.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment: Environment,
+        network: FleetNetwork,
+        retention: Retention,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._environment = environment
+        self._network = network
+        self._retention = retention
+        self._zone = route53.PrivateHostedZone(self, "Zone", zone_name=names.NATS_DOMAIN, vpc=network.vpc)
+        self._key = kms.Key(
+            self,
+            "Key",
+            description=f"Disks of NATS {environment.name}",
+            alias=f"alias/{names.PLATFORM}-{environment.name}-nats",
+            enable_key_rotation=True,
+            removal_policy=retention.removal_policy,
+        )
+        subnets = network.vpc.select_subnets(subnet_group_name="private").subnets
+        for index, node in enumerate(names.NATS_NODES):
+            self._slot(node, subnets[index % len(subnets)])
+
+    def _slot(self, node: str, subnet: ec2.ISubnet) -> None:
+        slot = Construct(self, pascal_case(node))
+        address = ec2.CfnNetworkInterface(
+            slot,
+            "Address",
+            subnet_id=subnet.subnet_id,
+            description=f"Address of {node}",
+            group_set=[self._network.security_groups.nats_node.security_group_id],
+            tags=[cdk.CfnTag(key=SLOT_TAG, value=node)],
+        )
+        route53.ARecord(
+            slot,
+            "Record",
+            zone=self._zone,
+            record_name=node,
+            target=route53.RecordTarget.from_ip_addresses(address.attr_primary_private_ip_address),
+            ttl=cdk.Duration.seconds(RECORD_TTL_SECONDS),
+        )
+        nats = self._environment.nats
+        disk = ec2.Volume(
+            slot,
+            "Data",
+            availability_zone=subnet.availability_zone,
+            size=cdk.Size.gibibytes(nats.volume_gib),
+            volume_type=ec2.EbsDeviceVolumeType.GP3,
+            iops=nats.volume_iops,
+            throughput=nats.volume_throughput_mib,
+            encrypted=True,
+            encryption_key=self._key,
+            removal_policy=self._retention.removal_policy,
+        )
+        cdk.Tags.of(disk).add(SLOT_TAG, node)
+        cdk.Validations.of(disk).acknowledge(
+            cdk.Acknowledgment(
+                id="CloudFormation-Validate::W3010",
+                reason="a disk lives in one zone; the environment's file says in which",
+            )
+        )
+        role = self._role(slot, node, address, disk)
+        template = ec2.LaunchTemplate(
+            slot,
+            "Template",
+            instance_type=ec2.InstanceType(nats.instance_type),
+            machine_image=ec2.MachineImage.generic_linux({self._environment.region: nats.ami_id}),
+            role=role,
+            security_group=self._network.security_groups.nats_node,
+            require_imdsv2=True,
+            http_put_response_hop_limit=1,
+            detailed_monitoring=True,
+            user_data=ec2.UserData.for_linux(),
+            block_devices=[
+                ec2.BlockDevice(
+                    device_name="/dev/xvda",
+                    volume=ec2.BlockDeviceVolume.ebs(
+                        ROOT_VOLUME_GIB, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3
+                    ),
+                )
+            ],
+        )
+        autoscaling.AutoScalingGroup(
+            slot,
+            "Machine",
+            vpc=self._network.vpc,
+            vpc_subnets=ec2.SubnetSelection(subnets=[subnet]),
+            launch_template=template,
+            min_capacity=1,
+            max_capacity=1,
+        )
+        cdk.Validations.of(slot).acknowledge(
+            cdk.Acknowledgment(id="AwsSolutions-AS3", reason="a replaced machine is told of by the node's own alarm"),
+            cdk.Acknowledgment(
+                id="AwsSolutions-EC26", reason="the root disk holds nothing but the system; data has a key of its own"
+            ),
+        )
+
+    def _role(self, slot: Construct, node: str, address: ec2.CfnNetworkInterface, disk: ec2.Volume) -> iam.Role:
+        """Make the role of a machine: Session Manager, and its own slot's address and disk."""
+        region, account, partition = self._environment.region, cdk.Aws.ACCOUNT_ID, cdk.Aws.PARTITION
+        own_slot = iam.PolicyDocument(
+            statements=[
+                iam.PolicyStatement(
+                    sid="TakeAddressAndDisk",
+                    actions=["ec2:AttachNetworkInterface", "ec2:AttachVolume"],
+                    resources=[
+                        f"arn:{partition}:ec2:{region}:{account}:network-interface/{address.ref}",
+                        f"arn:{partition}:ec2:{region}:{account}:volume/{disk.volume_id}",
+                        f"arn:{partition}:ec2:{region}:{account}:instance/*",
+                    ],
+                ),
+                iam.PolicyStatement(
+                    sid="FindThem", actions=["ec2:DescribeNetworkInterfaces", "ec2:DescribeVolumes"], resources=["*"]
+                ),
+            ]
+        )
+        role = iam.Role(
+            slot,
+            "Role",
+            assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
+            description=f"Machine of {node}",
+            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name("AmazonSSMManagedInstanceCore")],
+            inline_policies={"OwnSlot": own_slot},
+        )
+        cdk.Validations.of(role).acknowledge(
+            cdk.Acknowledgment(
+                id="AwsSolutions-IAM4", reason="what Session Manager needs is AWS's to say and to keep up to date"
+            ),
+            cdk.Acknowledgment(
+                id="AwsSolutions-IAM5",
+                reason="descriptions know no resource; which instance takes the slot is not known before",
+            ),
+        )
+        return role
