@@ -53,7 +53,7 @@ def synthesise(context: Mapping[str, Any]) -> Path:
     catalog = load_catalog(ROOT / context["catalog"])
     environment = load_environment(context["env"])
     named = context["destroy-data"]
-    app = cdk.App(context=dict(context), analytics_reporting=False)
+    app = cdk.App(context=dict(context), outdir=os.environ.get("CDK_OUTDIR", "cdk.out"), analytics_reporting=False)
     if environment.account:
         # The CLI would look the zones up, and run the app twice for it.
         app.node.set_context(
