@@ -25,7 +25,9 @@ class Catalog(Model):
     """Every service of the platform, enabled or not, in the order of the file."""
 
     groups: Annotated[Mapping[GroupName, Group], Field(min_length=1)]
+    """The groups; each is a row of the dashboard and a stack."""
     services: Mapping[ServiceName, Service]
+    """The services, by name."""
 
     @property
     def enabled(self) -> list[Service]:

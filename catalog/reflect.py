@@ -1,8 +1,16 @@
-"""What the model says of a key: its type, limits, default and description."""
+"""What the model says of a key: its type, limits, default and description.
+
+A key's description is the docstring below its field. It is read from the source only when somebody asks, since pydantic's
+own way (`use_attribute_docstrings`) reads it at every import.
+"""
 
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import pairwise
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -18,6 +26,28 @@ def field_at(model: type[BaseModel], path: KeyPath) -> FieldInfo | None:
         return None
     holder = model_at(model, path[:-1])
     return holder.model_fields.get(path[-1]) if holder else None
+
+
+def description_at(model: type[BaseModel], path: KeyPath) -> str:
+    """Return what the model says of the key that a path leads to; nothing where the key is free."""
+    holder = model_at(model, path[:-1]) if path else None
+    return descriptions(holder).get(str(path[-1]), "") if holder else ""
+
+
+@cache
+def descriptions(model: type[BaseModel]) -> dict[str, str]:
+    """Return what a model says of each of its keys."""
+    (definition,) = ast.parse(inspect.getsource(model)).body
+    body = definition.body if isinstance(definition, ast.ClassDef) else []
+    return {
+        statement.target.id: inspect.cleandoc(text)
+        for statement, below in pairwise(body)
+        if isinstance(statement, ast.AnnAssign)
+        and isinstance(statement.target, ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+        and isinstance(text := below.value.value, str)
+    }
 
 
 def model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:

@@ -90,8 +90,7 @@ def _own_position(root: Node, path: KeyPath) -> Any:
 
 
 def _missing(model: type[BaseModel], path: KeyPath) -> str:
-    field = reflect.field_at(model, path)
-    description = field.description if field else None
+    description = reflect.description_at(model, path)
     return f"is required: {description}" if description else "is required"
 
 
