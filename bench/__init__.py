@@ -1,0 +1,1 @@
+"""Measurements against the yardsticks; `make bench` runs them, docs/benchmarks.md keeps the tables."""
