@@ -1,0 +1,73 @@
+"""The way back: what an operation did, undone step by step, the last one first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from local_aws import steps
+from local_aws.errors import ResourceFailedError
+from local_aws.model import Resource, Stack, Step
+from local_aws.world import World
+
+
+def undo(world: World, stack: Stack, skip: frozenset[str] = frozenset()) -> list[str]:
+    """Walk the stack's journal backwards, and return the resources for which that failed.
+
+    What failed stays in the journal, so that it can be tried again.
+
+    Args:
+        world: the surroundings.
+        stack: the stack, whose settings are those to return to already, so that its tags are.
+        skip: resources that are to be taken as they are.
+    """
+    left: list[Step] = []
+    failed: list[str] = []
+    while stack.journal:
+        step = stack.journal.pop()
+        name = step.after.logical_id
+        if name in skip:
+            stack.tell(step.before or step.after, "UPDATE_COMPLETE", "Resource skipped during UpdateRollback")
+            continue
+        # An earlier step of a resource builds on the later one: it cannot be undone before that.
+        if name in failed or not _undo(world, stack, step):
+            left.append(step)
+            failed.append(name)
+    stack.journal = left[::-1]
+    return sorted(set(failed))
+
+
+def _undo(world: World, stack: Stack, step: Step) -> bool:
+    if step.kind == "created":
+        return _forget(world, stack, step.after)
+    if step.before is None:
+        raise AssertionError(f"a step of kind {step.kind} has a resource before it")
+    if step.kind == "noted":
+        stack.resources[step.after.logical_id] = step.before
+        return True
+    if step.kind == "replaced":
+        stack.resources[step.after.logical_id] = step.before
+        stack.tell(step.before, "UPDATE_COMPLETE")
+        return steps.delete(world, stack, step.after)
+    return _change_back(world, stack, step.before, step.after)
+
+
+def _forget(world: World, stack: Stack, resource: Resource) -> bool:
+    if not steps.delete(world, stack, resource, keep=resource.deletion_policy == "Retain"):
+        return False
+    stack.resources.pop(resource.logical_id, None)
+    return True
+
+
+def _change_back(world: World, stack: Stack, before: Resource, after: Resource) -> bool:
+    current = stack.resources.get(after.logical_id, after)
+    target = replace(before)
+    changing = replace(after, made=current.made)
+    try:
+        made = steps.change(world, stack, changing, target)
+    except ResourceFailedError:
+        return False
+    stack.resources[target.logical_id] = target
+    if changing.made is not None and changing.made.physical_id != made.physical_id:
+        # The way back made yet another one: what the way forth had made goes.
+        return steps.delete(world, stack, changing)
+    return True

@@ -1,0 +1,148 @@
+"""The server: moto's, on loopback, with our CloudFormation in the place of moto's own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+# Both are read when moto is imported: without the managed policies no role could attach one, and no call is authorised here.
+os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+os.environ.pop("INITIAL_NO_AUTH_ACTION_COUNT", None)
+
+from moto.cloudformation import urls as cloudformation_urls
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+from local_aws.clients import ServerClients
+from local_aws.errors import StateError
+from local_aws.keeper import Keeper
+from local_aws.model import now
+from local_aws.operations import Operations
+from local_aws.requests import Requests
+from local_aws.resources import moto_repairs
+from local_aws.resources.registry import handler_for
+from local_aws.schemas import schema_for
+from local_aws.state import StateDirectory
+from local_aws.wire import CloudFormationApi
+from local_aws.world import World
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+REGION = "us-east-1"
+_READING = ("Describe", "Get", "List", "Head", "BatchGet")
+
+StartResponse = Callable[..., Any]
+
+
+class Application(Protocol):
+    """A WSGI application."""
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+
+
+class _Handler(MotoRequestHandler):
+    """Logs requests for those who debug, and for nobody else."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        log.debug("%s %s %s", self.requestline, code, size)
+
+
+class Gated:
+    """Holds the gate while a request is answered, and tells the keeper of requests that may have changed something."""
+
+    def __init__(self, application: Application, world: World, keeper: Keeper) -> None:
+        self._application = application
+        self._world = world
+        self._keeper = keeper
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if "/cloudformation/aws4_request" in environ.get("HTTP_AUTHORIZATION", ""):
+            # Our own API holds the gate itself, since it lets some callers wait for a stack.
+            answer = self._application(environ, start_response)
+        else:
+            with self._world.gate.request():
+                answer = self._application(environ, start_response)
+        if _may_change(environ):
+            self._keeper.touch()
+        return answer
+
+
+def _may_change(environ: dict[str, Any]) -> bool:
+    if environ.get("REQUEST_METHOD") in {"GET", "HEAD", "OPTIONS"}:
+        return False
+    target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+    return not target.startswith(_READING)
+
+
+class LocalAws:
+    """One server over one state directory.
+
+    Args:
+        directory: locked already.
+        port: 0 takes the port of the last run if that is free, or else any that is.
+    """
+
+    def __init__(self, directory: StateDirectory, port: int = 0) -> None:
+        moto_repairs.apply()
+        cloudformation_urls.url_paths = {"{0}/$": CloudFormationApi.dispatch}
+        self._directory = directory
+        loaded = directory.load()
+        self._server = _listen(port, loaded.port)
+        self.port = int(self._server.server_port)
+        self.endpoint = f"http://{HOST}:{self.port}"
+        self.world = World(handler_for=handler_for, clients=ServerClients(self.endpoint), stacks=loaded.stacks)
+        self._keeper = Keeper(self.world.gate, lambda: directory.save(self.world.stacks, self.port))
+        self.world.commit = self._keeper.commit
+        self._operations = Operations(self.world)
+        CloudFormationApi.engine = Requests(self._operations)
+        self._server.app = Gated(DomainDispatcherApplication(create_backend_app), self.world, self._keeper)
+
+    def serve(self) -> None:
+        """Answer requests until `stop` is called from another thread."""
+        self._keeper.start()
+        self._directory.publish(
+            {
+                "endpoint": self.endpoint,
+                "region": REGION,
+                "account": DEFAULT_ACCOUNT_ID,
+                "pid": os.getpid(),
+                "started": now().isoformat(timespec="seconds"),
+            }
+        )
+        # The first deployment would wait most of a second for the schemas.
+        threading.Thread(target=schema_for, args=("AWS::SSM::Parameter", REGION), name="schemas", daemon=True).start()
+        self._operations.resume()
+        try:
+            self._server.serve_forever(poll_interval=0.1)
+        finally:
+            self._keeper.stop()
+            self._directory.retract()
+
+    def stop(self) -> None:
+        """End `serve`; the state is saved on the way out."""
+        self._server.shutdown()
+
+
+def _listen(wanted: int, last: int | None) -> Any:
+    for port in dict.fromkeys([wanted] if wanted else [last or 0, 0]):
+        try:
+            # The application comes later: its clients need the port.
+            return make_server(HOST, port, _no_application, threaded=True, request_handler=_Handler)
+        except (OSError, SystemExit) as error:
+            if port in {wanted, 0}:
+                raise StateError(f"port {port} of {HOST} cannot be taken: {error}") from error
+    raise AssertionError("port 0 was tried")
+
+
+def _no_application(_environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    start_response("503 Service Unavailable", [])
+    return []
