@@ -14,6 +14,27 @@ NATS_NODES = ("nats-1", "nats-2", "nats-3")
 REFERENCE_RUNTIME = "reference-service"
 RESERVED_IDENTITIES = ("operator", "provisioner", "loadtest", "metrics")
 PLATFORM_ALARM_PREFIX = "platform-"
+LONGEST_ENVIRONMENT_NAME = 12
+
+# What the platform tells a container; a name that ends in `*` stands for all that begin so.
+PLATFORM_VARIABLES = (
+    "SERVICE_NAME",
+    "SERVICE_CONTRACT",
+    "FLEET_ENVIRONMENT",
+    "GATEWAY_ROUTES",
+    "HEALTH_PORT",
+    "HEALTH_PATH",
+    "NATS_SERVERS",
+    "NATS_IDENTITY",
+    "NATS_OUTAGE_TOLERANCE_SECONDS",
+    "CERTIFICATES_BUCKET",
+    "CERTIFICATES_PREFIX",
+    "CACHE_ENDPOINT",
+    "CACHE_SECRET",
+    "AWS_*",
+)
+# Tags that the platform puts on its resources itself.
+PLATFORM_TAGS = ("platform", "environment", "part", "service", "group", "owner", "nats-slot")
 
 HEALTH_PORT = 8080
 GATEWAY_PORT = 8000
