@@ -120,7 +120,7 @@ class Subject(Model):
     """A request that a service answers."""
 
     request: MessageName
-    """Full name of the protobuf message that is sent, such as `fleet.game.v1.GetStateRequest`."""
+    """Full name of the protobuf message that is sent, such as `gaming.game.v1.GetStateRequest`."""
     reply: MessageName
     """Full name of the protobuf message that comes back."""
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0

@@ -11,7 +11,7 @@ PATTERN_WORDS: dict[str, str] = {
         "two or more lower-case words, joined by dots, such as 'game.state.get'; no wildcards"
     ),
     r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*\.[A-Z][A-Za-z0-9]*$": (
-        "the full name of a protobuf message, such as 'fleet.game.v1.GetStateRequest'"
+        "the full name of a protobuf message, such as 'gaming.game.v1.GetStateRequest'"
     ),
     r"^[a-z][a-z0-9-]*$": "lower-case letters, digits and hyphens, such as 'game-master'",
     r"^[A-Za-z0-9 _.:/=+@-]+$": "letters, digits, spaces and _ . : / = + @ -",
