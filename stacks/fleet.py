@@ -6,8 +6,9 @@ import aws_cdk as cdk
 
 from catalog.catalog import Catalog
 from catalog.environment import Environment
-from fleet_constructs.catalog_service import Platform
+from fleet_constructs.arns import task_principal
 from fleet_constructs.retention import Retention
+from fleet_constructs.service_task import Platform
 from stacks.cache_stack import CacheStack
 from stacks.images_stack import ImagesStack
 from stacks.monitoring_stack import MonitoringStack
@@ -43,9 +44,11 @@ def build_fleet(app: cdk.App, *, catalog: Catalog, environment: Environment, des
         environment=environment,
         network=network,
         cluster=network_stack.cluster,
+        cluster_name=network_stack.cluster.cluster_name,
         log_group=monitoring.log_group,
         topic_arn=monitoring.alerts.topic.topic_arn,
         cache_endpoint=cache.endpoint,
+        task_principal=task_principal(environment),
         retention=retention,
     )
     for group, number in catalog.services_stacks:

@@ -6,8 +6,9 @@ from constructs import Construct
 
 from catalog import names
 from fleet_constructs.account_inputs import pascal_case
-from fleet_constructs.catalog_service import CatalogService, Platform
+from fleet_constructs.catalog_service import CatalogService
 from fleet_constructs.execution_role import ExecutionRole
+from fleet_constructs.service_task import Platform
 from stacks.fleet_stack import FleetStack
 
 
@@ -23,6 +24,12 @@ class ServicesStack(FleetStack):
             description=f"Services: {platform.catalog.groups[group].description}"[:1024],
         )
         services = platform.catalog.enabled_in(group, number)
-        role = ExecutionRole(self, "ExecutionRole", services=services, environment=platform.environment).role
+        role = ExecutionRole(
+            self,
+            "ExecutionRole",
+            services=services,
+            environment=platform.environment,
+            task_principal=platform.task_principal,
+        ).role
         for service in services:
             CatalogService(self, pascal_case(service.name), service=service, platform=platform, execution_role=role)

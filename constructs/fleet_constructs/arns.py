@@ -8,29 +8,35 @@ from aws_cdk import aws_iam as iam
 from catalog import names
 from catalog.environment import Environment
 
+# Read once: each look at `cdk.Aws` is a round trip to Node.
+ACCOUNT = cdk.Aws.ACCOUNT_ID
+PARTITION = cdk.Aws.PARTITION
+URL_SUFFIX = cdk.Aws.URL_SUFFIX
 
-def _arn(service: str, environment: Environment, resource: str) -> str:
-    return f"arn:{cdk.Aws.PARTITION}:{service}:{environment.region}:{cdk.Aws.ACCOUNT_ID}:{resource}"
+
+def arn(service: str, environment: Environment, resource: str) -> str:
+    """Return the ARN of something in the environment's account and region."""
+    return f"arn:{PARTITION}:{service}:{environment.region}:{ACCOUNT}:{resource}"
 
 
 def log_group_arn(environment: Environment) -> str:
     """Return the ARN of the fleet's log group."""
-    return _arn("logs", environment, f"log-group:{names.log_group(environment.name)}")
+    return arn("logs", environment, f"log-group:{names.log_group(environment.name)}")
 
 
 def repository_arn(repository_name: str, environment: Environment) -> str:
     """Return the ARN of an image repository."""
-    return _arn("ecr", environment, f"repository/{repository_name}")
+    return arn("ecr", environment, f"repository/{repository_name}")
 
 
 def repository_uri(repository_name: str, environment: Environment) -> str:
     """Return where a repository's images are pulled from."""
-    return f"{cdk.Aws.ACCOUNT_ID}.dkr.ecr.{environment.region}.{cdk.Aws.URL_SUFFIX}/{repository_name}"
+    return f"{ACCOUNT}.dkr.ecr.{environment.region}.{URL_SUFFIX}/{repository_name}"
 
 
 def secret_arn(secret_name: str, environment: Environment) -> str:
     """Return a secret's ARN without its random end, as ECS takes it."""
-    return _arn("secretsmanager", environment, f"secret:{secret_name}")
+    return arn("secretsmanager", environment, f"secret:{secret_name}")
 
 
 def secret_arn_pattern(secret_name: str, environment: Environment) -> str:
@@ -42,7 +48,7 @@ def task_principal(environment: Environment) -> iam.PrincipalBase:
     """Return who may take on the role of a task: ECS, for tasks of this account only."""
     return iam.ServicePrincipal("ecs-tasks.amazonaws.com").with_conditions(
         {
-            "StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID},
-            "ArnLike": {"aws:SourceArn": _arn("ecs", environment, "*")},
+            "StringEquals": {"aws:SourceAccount": ACCOUNT},
+            "ArnLike": {"aws:SourceArn": arn("ecs", environment, "*")},
         }
     )

@@ -11,7 +11,7 @@ from constructs import Construct
 from catalog import names
 from catalog.environment import Environment
 from catalog.service import Service
-from fleet_constructs.arns import log_group_arn, repository_arn, secret_arn_pattern, task_principal
+from fleet_constructs.arns import log_group_arn, repository_arn, secret_arn_pattern
 
 
 def repositories_of(services: Iterable[Service], environment: str) -> list[str]:
@@ -40,7 +40,13 @@ class ExecutionRole(Construct):
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, services: Sequence[Service], environment: Environment
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        services: Sequence[Service],
+        environment: Environment,
+        task_principal: iam.PrincipalBase,
     ) -> None:
         super().__init__(scope, construct_id)
         statements = [
@@ -72,7 +78,7 @@ class ExecutionRole(Construct):
         role = iam.Role(
             self,
             "Resource",
-            assumed_by=task_principal(environment),
+            assumed_by=task_principal,
             description="Starts tasks: pulls images, reads their secrets, writes logs",
             inline_policies={"StartTasks": iam.PolicyDocument(statements=statements)},
         )

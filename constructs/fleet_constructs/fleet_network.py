@@ -9,6 +9,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from catalog.environment import Environment
+from fleet_constructs.arns import ACCOUNT
 from fleet_constructs.retention import Retention
 from fleet_constructs.security_groups import SecurityGroups
 
@@ -93,8 +94,8 @@ class FleetNetwork(Construct):
                 sid="LoadBalancerLogs",
                 principals=[iam.ServicePrincipal("logdelivery.elasticloadbalancing.amazonaws.com")],
                 actions=["s3:PutObject"],
-                resources=[bucket.arn_for_objects(f"{LOAD_BALANCER_LOG_PREFIX}/AWSLogs/{cdk.Aws.ACCOUNT_ID}/*")],
-                conditions={"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}},
+                resources=[bucket.arn_for_objects(f"{LOAD_BALANCER_LOG_PREFIX}/AWSLogs/{ACCOUNT}/*")],
+                conditions={"StringEquals": {"aws:SourceAccount": ACCOUNT}},
             )
         )
         cdk.Validations.of(bucket).acknowledge(

@@ -13,6 +13,7 @@ from constructs import Construct
 from catalog import names
 from catalog.environment import Environment
 from fleet_constructs.account_inputs import pascal_case
+from fleet_constructs.arns import arn
 from fleet_constructs.fleet_network import FleetNetwork
 from fleet_constructs.retention import Retention
 
@@ -130,16 +131,15 @@ class NatsCluster(Construct):
 
     def _role(self, slot: Construct, node: str, address: ec2.CfnNetworkInterface, disk: ec2.Volume) -> iam.Role:
         """Make the role of a machine: Session Manager, and its own slot's address and disk."""
-        region, account, partition = self._environment.region, cdk.Aws.ACCOUNT_ID, cdk.Aws.PARTITION
         own_slot = iam.PolicyDocument(
             statements=[
                 iam.PolicyStatement(
                     sid="TakeAddressAndDisk",
                     actions=["ec2:AttachNetworkInterface", "ec2:AttachVolume"],
                     resources=[
-                        f"arn:{partition}:ec2:{region}:{account}:network-interface/{address.ref}",
-                        f"arn:{partition}:ec2:{region}:{account}:volume/{disk.volume_id}",
-                        f"arn:{partition}:ec2:{region}:{account}:instance/*",
+                        arn("ec2", self._environment, f"network-interface/{address.ref}"),
+                        arn("ec2", self._environment, f"volume/{disk.volume_id}"),
+                        arn("ec2", self._environment, "instance/*"),
                     ],
                 ),
                 iam.PolicyStatement(
