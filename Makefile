@@ -34,7 +34,7 @@ destroy: setup ## Remove ENV, all but what is retained
 	fleet destroy --env $(ENV) $(CONFIRMED)
 
 synth: setup ## Write the CloudFormation templates of ENV to cdk.out
-	$(CDK) synth --all --quiet -c env=$(ENV)
+	$(CDK) synth --quiet -c env=$(ENV)
 
 diff: setup ## Show what a deployment to ENV would change
 	fleet diff --env $(ENV)

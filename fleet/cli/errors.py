@@ -1,11 +1,7 @@
 """How a command ends when it cannot do what was asked.
 
-    CliError            the command ends here, with one message and no traceback
-    ├── WantingError    exit 1: it was looked at, and found wanting
-    └── InputError      exit 2: bad input or usage
-
-A `CatalogError` that nobody caught is told fault by fault and ends with 2. Any other exception is a fault of ours and keeps
-its traceback.
+An error of `fleet.errors` is told in one message, a `CatalogError` that nobody caught fault by fault with exit code 2. Any
+other exception is a fault of ours and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -16,26 +12,9 @@ from contextlib import contextmanager
 import typer
 
 from fleet.cli.output import error_text, say
+from fleet.errors import EXIT_BAD_INPUT, EXIT_GOOD, EXIT_WANTING, FleetError, InputError, WantingError
 
-EXIT_GOOD = 0
-EXIT_WANTING = 1
-EXIT_BAD_INPUT = 2
-
-
-class CliError(Exception):
-    """A command ends with a message on stderr and its exit code."""
-
-    exit_code = EXIT_WANTING
-
-
-class WantingError(CliError):
-    """What was looked at is not as it should be."""
-
-
-class InputError(CliError):
-    """The user's input cannot be used."""
-
-    exit_code = EXIT_BAD_INPUT
+__all__ = ["EXIT_BAD_INPUT", "EXIT_GOOD", "EXIT_WANTING", "FleetError", "InputError", "WantingError", "told"]
 
 
 @contextmanager
@@ -47,7 +26,7 @@ def told() -> Iterator[None]:
     """
     try:
         yield
-    except CliError as error:
+    except FleetError as error:
         say(error_text(str(error)))
         raise typer.Exit(error.exit_code) from None
     except (typer.Exit, typer.Abort):
