@@ -1,0 +1,5 @@
+"""`python -m bench`: every measurement of docs/benchmarks.md, one after the other."""
+
+from bench import synthesis
+
+synthesis.main()
