@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
@@ -33,6 +34,12 @@ class NetworkStack(FleetStack):
             if environment.monitoring.container_insights
             else ecs.ContainerInsights.DISABLED,
             enable_fargate_capacity_providers=True,
+        )
+        cdk.Validations.of(self.cluster).acknowledge(
+            cdk.Acknowledgment(
+                id="AwsSolutions-ECS4",
+                reason="whether Container Insights is worth its price is the environment's to say; production has it",
+            )
         )
         vpc, groups = self.network.vpc, self.network.security_groups
         self.always_export(

@@ -151,7 +151,13 @@ class Cache(Construct):
         group.apply_removal_policy(self._retention.removal_policy)
         cdk.Validations.of(group).acknowledge(
             cdk.Acknowledgment(
+                id="AwsSolutions-AEC4", reason="whether zones fail over is the environment's to say; production's do"
+            ),
+            cdk.Acknowledgment(
                 id="AwsSolutions-AEC5", reason="the port is no secret: security group, TLS and users keep strangers out"
-            )
+            ),
+            cdk.Acknowledgment(
+                id="AwsSolutions-AEC6", reason="every service has a user and a password of its own instead of one token"
+            ),
         )
         return group

@@ -64,10 +64,6 @@ class CatalogService(Construct):
             tags.add(key, value)
         cdk.Validations.of(self).acknowledge(
             cdk.Acknowledgment(
-                id="AwsSolutions-IAM5",
-                reason="versions below the service's own prefix change with each renewal; the key is narrowed by its alias",
-            ),
-            cdk.Acknowledgment(
                 id="AwsSolutions-ECS2", reason="variables are names and addresses; the catalog refuses secrets in plain"
             ),
             cdk.Acknowledgment(

@@ -11,6 +11,7 @@ from constructs import Construct
 from catalog import names
 from catalog.environment import Environment
 from catalog.service import Service
+from fleet_constructs.acknowledgements import wildcard
 from fleet_constructs.arns import log_group_arn, repository_arn, secret_arn_pattern
 
 
@@ -49,12 +50,13 @@ class ExecutionRole(Construct):
         task_principal: iam.PrincipalBase,
     ) -> None:
         super().__init__(scope, construct_id)
+        log_streams = f"{log_group_arn(environment)}:*"
         statements = [
             iam.PolicyStatement(sid="Login", actions=["ecr:GetAuthorizationToken"], resources=["*"]),
             iam.PolicyStatement(
                 sid="Logs",
                 actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-                resources=[f"{log_group_arn(environment)}:*"],
+                resources=[log_streams],
             ),
         ]
         if services:
@@ -85,8 +87,6 @@ class ExecutionRole(Construct):
         # What a task definition would add on its own is coarser than the list above.
         self.role = role.without_policy_updates()
         cdk.Validations.of(role).acknowledge(
-            cdk.Acknowledgment(
-                id="AwsSolutions-IAM5",
-                reason="ECR's login knows no resource; log streams and the random end of a secret's ARN are not known before",
-            )
+            wildcard("*", "ECR's login knows no resource"),
+            wildcard(log_streams, "the streams of the fleet's one log group bear the ids of tasks"),
         )

@@ -13,6 +13,7 @@ from constructs import Construct
 from catalog import names
 from catalog.environment import Environment
 from fleet_constructs.account_inputs import pascal_case
+from fleet_constructs.acknowledgements import managed_policy, wildcard
 from fleet_constructs.arns import arn
 from fleet_constructs.fleet_network import FleetNetwork
 from fleet_constructs.retention import Retention
@@ -20,6 +21,7 @@ from fleet_constructs.retention import Retention
 SLOT_TAG = "nats-slot"
 ROOT_VOLUME_GIB = 8
 RECORD_TTL_SECONDS = 60
+SESSION_MANAGER_POLICY = "AmazonSSMManagedInstanceCore"
 
 
 class NatsCluster(Construct):
@@ -131,6 +133,7 @@ class NatsCluster(Construct):
 
     def _role(self, slot: Construct, node: str, address: ec2.CfnNetworkInterface, disk: ec2.Volume) -> iam.Role:
         """Make the role of a machine: Session Manager, and its own slot's address and disk."""
+        instances = arn("ec2", self._environment, "instance/*")
         own_slot = iam.PolicyDocument(
             statements=[
                 iam.PolicyStatement(
@@ -139,7 +142,7 @@ class NatsCluster(Construct):
                     resources=[
                         arn("ec2", self._environment, f"network-interface/{address.ref}"),
                         arn("ec2", self._environment, f"volume/{disk.volume_id}"),
-                        arn("ec2", self._environment, "instance/*"),
+                        instances,
                     ],
                 ),
                 iam.PolicyStatement(
@@ -152,16 +155,12 @@ class NatsCluster(Construct):
             "Role",
             assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
             description=f"Machine of {node}",
-            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name("AmazonSSMManagedInstanceCore")],
+            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(SESSION_MANAGER_POLICY)],
             inline_policies={"OwnSlot": own_slot},
         )
         cdk.Validations.of(role).acknowledge(
-            cdk.Acknowledgment(
-                id="AwsSolutions-IAM4", reason="what Session Manager needs is AWS's to say and to keep up to date"
-            ),
-            cdk.Acknowledgment(
-                id="AwsSolutions-IAM5",
-                reason="descriptions know no resource; which instance takes the slot is not known before",
-            ),
+            managed_policy(SESSION_MANAGER_POLICY, "what Session Manager needs is AWS's to say and to keep up to date"),
+            wildcard("*", "what describes addresses and disks knows no resource"),
+            wildcard(instances, "which instance takes the slot is not known before"),
         )
         return role

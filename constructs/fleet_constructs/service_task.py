@@ -17,6 +17,7 @@ from catalog.catalog import Catalog
 from catalog.environment import Environment
 from catalog.service import Architecture, Service
 from fleet_constructs.account_inputs import pascal_case
+from fleet_constructs.acknowledgements import wildcard
 from fleet_constructs.arns import ACCOUNT, PARTITION, arn, repository_uri
 from fleet_constructs.fleet_network import FleetNetwork
 from fleet_constructs.retention import Retention
@@ -93,21 +94,21 @@ class ServiceTask(Construct):
         """Make the role of the service's own code: its certificate, and nothing that it was not given."""
         environment, service = self._platform.environment, self._service
         bucket_arn = f"arn:{PARTITION}:s3:::{names.certificates_bucket(environment.name, ACCOUNT, environment.region)}"
+        own_certificate = f"{bucket_arn}/{names.certificate_prefix(service.name)}*"
+        authorities = f"{bucket_arn}/ca/certificates/*"
+        # By alias: the key stands in a stack that this one must not hold on to.
+        keys = arn("kms", environment, "key/*")
         read_certificate = iam.PolicyDocument(
             statements=[
                 iam.PolicyStatement(
                     sid="ReadOwnCertificate",
                     actions=["s3:GetObject", "s3:GetObjectVersion"],
-                    resources=[
-                        f"{bucket_arn}/{names.certificate_prefix(service.name)}*",
-                        f"{bucket_arn}/ca/certificates/*",
-                    ],
+                    resources=[own_certificate, authorities],
                 ),
                 iam.PolicyStatement(
                     sid="DecryptCertificates",
                     actions=["kms:Decrypt"],
-                    # By alias: the key stands in a stack that this one must not hold on to.
-                    resources=[arn("kms", environment, "key/*")],
+                    resources=[keys],
                     conditions={
                         "StringEquals": {"kms:ViaService": f"s3.{environment.region}.amazonaws.com"},
                         "ForAnyValue:StringEquals": {
@@ -117,7 +118,7 @@ class ServiceTask(Construct):
                 ),
             ]
         )
-        return iam.Role(
+        role = iam.Role(
             self,
             "Role",
             role_name=names.task_role(service.name, environment.name),
@@ -125,6 +126,12 @@ class ServiceTask(Construct):
             description=f"Code of {service.name}",
             inline_policies={"ReadCertificate": read_certificate},
         )
+        cdk.Validations.of(role).acknowledge(
+            wildcard(own_certificate, "the versions below the service's own prefix change with each renewal"),
+            wildcard(authorities, "the authorities' certificates are for everyone, and change with each renewal"),
+            wildcard(keys, "the policy's conditions narrow it to one alias, by way of S3 alone"),
+        )
+        return role
 
     def _ports(self) -> list[int]:
         return [names.HEALTH_PORT, *([names.GATEWAY_PORT] if self._platform.catalog.is_gateway(self._service) else [])]
