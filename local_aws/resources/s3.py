@@ -137,6 +137,7 @@ ROWS = (
         tags=BucketTags(),
         remove=call("delete_bucket", Bucket="id"),
         renames={
+            "ServerSideEncryptionConfiguration.Rules.ServerSideEncryptionByDefault": "ApplyServerSideEncryptionByDefault",
             "CORSConfiguration.CorsRules.ExposedHeaders": "ExposeHeaders",
             "CORSConfiguration.CorsRules.MaxAge": "MaxAgeSeconds",
             "WebsiteConfiguration.RoutingRules.RedirectRule": "Redirect",

@@ -1,0 +1,122 @@
+"""ECS: services keep what they are given, run what runs, and are gone when they are deleted.
+
+moto 5.2.5
+
+- drops at CreateService the deployment configuration, the grace period, capacity providers and more, while UpdateService keeps them;
+- drops fault injection from task definitions;
+- sets the running count to the desired count at every UpdateService, although nothing runs;
+- leaves the primary deployment as it was at creation;
+- lists services for ever after they were deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from botocore import xform_name
+from moto.core.responses import ActionResult
+from moto.core.utils import utcnow
+from moto.ecs.models import EC2ContainerServiceBackend, Service
+from moto.ecs.responses import EC2ContainerServiceResponse
+
+from local_aws.moto_repairs.patching import around
+
+_DROPPED_FROM_SERVICES = {
+    "availabilityZoneRebalancing": "DISABLED",
+    "capacityProviderStrategy": [],
+    "deploymentConfiguration": {"maximumPercent": 200, "minimumHealthyPercent": 100},
+    "enableECSManagedTags": False,
+    "enableExecuteCommand": False,
+    "healthCheckGracePeriodSeconds": None,
+    "placementConstraints": [],
+    "placementStrategy": [],
+}
+_DEPLOYED = (
+    "launchType",
+    "capacityProviderStrategy",
+    "networkConfiguration",
+    "platformVersion",
+    "taskDefinition",
+    "serviceConnectConfiguration",
+    "volumeConfigurations",
+    "vpcLatticeConfigurations",
+)
+
+
+def _bring_deployment_up_to_date(service: Service, parameters: dict[str, Any]) -> None:
+    """Let the primary deployment tell what the service is now; nothing has rolled out while nothing runs."""
+    for deployment in service.deployments[:1]:
+        deployment |= {name: parameters[name] for name in _DEPLOYED if parameters.get(name) is not None}
+        rolled_out = service.running_count >= service.desired_count
+        deployment |= {
+            "taskDefinition": service.task_definition,
+            "desiredCount": service.desired_count,
+            "runningCount": service.running_count,
+            "pendingCount": service.pending_count,
+            "rolloutState": "COMPLETED" if rolled_out else "IN_PROGRESS",
+            "rolloutStateReason": f"ECS deployment {deployment['id']} {'completed' if rolled_out else 'in progress'}.",
+            "updatedAt": utcnow(),
+        }
+
+
+def _keep_all(response: EC2ContainerServiceResponse, service: Service) -> None:
+    parameters = response._get_params()  # noqa: SLF001 - moto's own way to all parameters
+    for name, usual in _DROPPED_FROM_SERVICES.items():
+        setattr(service, xform_name(name), parameters.get(name, usual))
+    if parameters.get("capacityProviderStrategy"):
+        service.launch_type = None
+        for deployment in service.deployments:
+            deployment["launchType"] = None
+    _bring_deployment_up_to_date(service, parameters)
+
+
+def apply() -> None:
+    """Mend creation, update and listing of services, and the registration of task definitions."""
+
+    @around(EC2ContainerServiceResponse, "create_service")
+    def create_service(original: Callable[..., ActionResult], response: EC2ContainerServiceResponse) -> ActionResult:
+        result = original(response)
+        _keep_all(response, result.result["service"])  # type: ignore[index]
+        return result
+
+    @around(EC2ContainerServiceResponse, "update_service")
+    def update_service(original: Callable[..., ActionResult], response: EC2ContainerServiceResponse) -> ActionResult:
+        result = original(response)
+        service: Service = result.result["service"]  # type: ignore[index]
+        parameters = response._get_params()  # noqa: SLF001
+        if parameters.get("capacityProviderStrategy"):
+            service.launch_type = None
+        _bring_deployment_up_to_date(service, parameters)
+        return result
+
+    @around(EC2ContainerServiceResponse, "register_task_definition")
+    def register_task_definition(
+        original: Callable[..., ActionResult], response: EC2ContainerServiceResponse
+    ) -> ActionResult:
+        result = original(response)
+        definition = result.result["taskDefinition"]  # type: ignore[index]
+        definition.enable_fault_injection = response._get_param("enableFaultInjection", if_none=False)  # noqa: SLF001
+        return result
+
+    @around(EC2ContainerServiceBackend, "update_service")
+    def keep_running_count(
+        original: Callable[..., Service], backend: EC2ContainerServiceBackend, properties: dict[str, Any]
+    ) -> Service:
+        cluster = backend._get_cluster(properties.get("cluster", "default"))  # noqa: SLF001
+        before = cluster.running_tasks_count, cluster.pending_tasks_count
+        there, _ = backend.describe_services(cluster.name, [properties["service"]])
+        counts = (there[0].running_count, there[0].pending_count) if there else (0, 0)
+        service = original(backend, properties)
+        service.running_count = counts[0]
+        service.pending_count = max(service.desired_count - service.running_count, 0)
+        cluster.running_tasks_count = before[0]
+        cluster.pending_tasks_count = before[1] - counts[1] + service.pending_count
+        return service
+
+    @around(EC2ContainerServiceBackend, "list_services")
+    def list_services(
+        original: Callable[..., list[str]], backend: EC2ContainerServiceBackend, *arguments: Any, **named: Any
+    ) -> list[str]:
+        inactive = {service.arn for service in backend.services.values() if service.status == "INACTIVE"}
+        return [arn for arn in original(backend, *arguments, **named) if arn not in inactive]

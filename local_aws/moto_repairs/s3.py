@@ -1,0 +1,30 @@
+"""S3: policies are not for the local AWS to enforce.
+
+moto 5.2.5 evaluates a bucket's policy at every request and looks at no condition, so that the usual «deny what does not come over
+TLS» denies everything: the CLI could not publish its assets into the bootstrap bucket.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.s3.models import FakeBucket
+
+from local_aws.moto_repairs.patching import add
+
+
+def get_permission(self: FakeBucket, action: str, resource: str) -> Any:
+    """Evaluate the statements of the policy that have no condition."""
+    if self.policy is None:
+        return PermissionResult.NEUTRAL
+    policy = json.loads(self.policy)
+    statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
+    unconditional = [statement for statement in statements if not statement.get("Condition")]
+    return IAMPolicy(json.dumps({**policy, "Statement": unconditional})).is_action_permitted(action, resource)
+
+
+def apply() -> None:
+    """Mend the evaluation of bucket policies."""
+    add(FakeBucket, get_permission)
