@@ -3,6 +3,8 @@
     FleetError          the command ends with one message and no traceback
     ├── WantingError    exit 1: it was looked at, and found wanting
     └── InputError      exit 2: bad input or usage, or something that the command needs is not there
+
+Any other exception is a fault of ours and keeps its traceback.
 """
 
 from __future__ import annotations

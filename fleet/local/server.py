@@ -1,0 +1,222 @@
+"""Start, find and stop the local AWS: one process of its own, which outlives the command that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+
+from fleet import project
+from fleet.children import end_child
+from fleet.errors import WantingError
+from fleet.progress import Step
+
+ENVIRONMENT = "local"
+"""Name of the environment that lives in the local AWS; every other one lives in AWS."""
+
+START_DEADLINE_SECONDS = 60
+STOP_DEADLINE_SECONDS = 30
+_LOOK_SECONDS = 0.1
+_TOLD_LOG_LINES = 20
+_CLOCK_TOLERANCE_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A local AWS that answers."""
+
+    endpoint: str
+    region: str
+    account: str
+    pid: int
+
+
+class LocalAws:
+    """The local AWS over one state directory.
+
+    Args:
+        state: Directory that keeps what is deployed, the server's address and its log.
+        command: Program that serves, without the options; the tests give another one.
+    """
+
+    def __init__(
+        self, state: Path = project.LOCAL_AWS_STATE, command: Sequence[str] = (sys.executable, "-m", "local_aws")
+    ) -> None:
+        self.state = state
+        self.log = state / "server.log"
+        self._address = state / "server.json"
+        self._command = [*command, "serve", "--state", str(state)]
+
+    def running(self) -> RunningServer | None:
+        """Return the server that answers, if there is one."""
+        server = self._recorded()
+        return server if server and _answers(server.endpoint) else None
+
+    def start(self, step: Step) -> RunningServer:
+        """Return the server that runs, started where none does.
+
+        Raises:
+            WantingError: it did not come up in time; with the end of its log.
+        """
+        if server := self.running():
+            step.outcome(f"runs already on {server.endpoint}")
+            return server
+        self._end_silent_server()
+        self._address.unlink(missing_ok=True)
+        self.state.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            child = subprocess.Popen(
+                self._command,
+                cwd=project.ROOT,
+                env=_server_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            server = self._wait_until_up(child, step)
+        except BaseException:
+            end_child(child)
+            raise
+        step.outcome(f"on {server.endpoint}")
+        return server
+
+    def stop(self, *, forget: bool = False) -> bool:
+        """End the server, which saves its state first; tell whether one ran.
+
+        Args:
+            forget: Remove everything that is deployed there, too.
+        """
+        process = self._process()
+        if process:
+            _end(process)
+            self._address.unlink(missing_ok=True)
+        if forget:
+            shutil.rmtree(self.state, ignore_errors=True)
+        return process is not None
+
+    def _wait_until_up(self, child: subprocess.Popen[bytes], step: Step) -> RunningServer:
+        deadline = time.monotonic() + START_DEADLINE_SECONDS
+        told = False
+        while time.monotonic() < deadline:
+            # Another start may have won; whose server it is does not matter, so the address is looked at first.
+            if server := self.running():
+                return server
+            if child.poll() is not None:
+                raise WantingError(f"the local AWS ended with {child.returncode} at its start\n{self._log_end()}")
+            if not told and deadline - time.monotonic() < START_DEADLINE_SECONDS / 2:
+                step.note(f"still waiting; its log is {self.log}")
+                told = True
+            time.sleep(_LOOK_SECONDS)
+        raise WantingError(f"the local AWS did not answer within {START_DEADLINE_SECONDS} s\n{self._log_end()}")
+
+    def _log_end(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            return "\n".join([*(f"  {line}" for line in lines[-_TOLD_LOG_LINES:]), f"  the whole log: {self.log}"])
+        return f"  its log: {self.log}"
+
+    def _address_record(self) -> Mapping[str, Any] | None:
+        try:
+            record = json.loads(self._address.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, dict) else None
+
+    def _recorded(self) -> RunningServer | None:
+        """Return the server of the address file if its process is alive and really is that server."""
+        record = self._address_record()
+        if record is None or self._process() is None:
+            return None
+        try:
+            return RunningServer(**{key: record[key] for key in RunningServer.__slots__})
+        except KeyError:
+            return None
+
+    def _process(self) -> psutil.Process | None:
+        """Return the process of the address file, unless its number belongs to somebody else by now.
+
+        A machine that was restarted hands out the same numbers again, so neither the number nor the command line alone is
+        proof: the process must have the server's arguments and be no younger than the file that it wrote.
+        """
+        record = self._address_record()
+        if record is None:
+            return None
+        try:
+            process = psutil.Process(record["pid"])
+            younger = process.create_time() > self._address.stat().st_mtime + _CLOCK_TOLERANCE_SECONDS
+            arguments = process.cmdline()
+            alive = process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.Error, OSError, KeyError, TypeError, ValueError):
+            return None
+        ours = arguments[-3:] == self._command[-3:]
+        return process if alive and ours and not younger else None
+
+    def _end_silent_server(self) -> None:
+        """End a server that is alive but does not answer: it holds the state directory, and no other could start."""
+        if process := self._process():
+            _end(process)
+
+
+def environment_for(server: RunningServer) -> dict[str, str]:
+    """Return the process environment that points every AWS SDK at the local AWS, and at no account of the user's."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    loopback = ",".join(filter(None, [kept.get("NO_PROXY") or kept.get("no_proxy"), "127.0.0.1", "localhost"]))
+    return {
+        **kept,
+        "AWS_ENDPOINT_URL": server.endpoint,
+        "AWS_REGION": server.region,
+        "AWS_DEFAULT_REGION": server.region,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        # No file of the user's is read: a profile there could name another endpoint or a role to assume.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": loopback,
+        "no_proxy": loopback,
+    }
+
+
+def as_record(server: RunningServer) -> dict[str, Any]:
+    """Return a server as what `fleet local status --format json` prints."""
+    return asdict(server)
+
+
+def _server_environment() -> dict[str, str]:
+    """Return the server's environment: without the user's AWS, and with bytecode kept, since it imports a lot."""
+    dropped = {"PYTHONDONTWRITEBYTECODE"}
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_") and name not in dropped}
+
+
+def _answers(endpoint: str) -> bool:
+    parts = urlsplit(endpoint)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def _end(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_DEADLINE_SECONDS)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_DEADLINE_SECONDS)
