@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import aws_cdk as cdk
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
@@ -10,6 +12,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_route53 as route53
 from constructs import Construct
 
+import nats_platform
 from catalog import names
 from catalog.environment import Environment
 from fleet_constructs.account_inputs import pascal_case
@@ -19,6 +22,7 @@ from fleet_constructs.fleet_network import FleetNetwork
 from fleet_constructs.retention import Retention
 
 SLOT_TAG = "nats-slot"
+SLOT_SCRIPT = Path(nats_platform.__file__).parent / "slot.sh"
 ROOT_VOLUME_GIB = 8
 RECORD_TTL_SECONDS = 60
 SESSION_MANAGER_POLICY = "AmazonSSMManagedInstanceCore"
@@ -105,7 +109,7 @@ class NatsCluster(Construct):
             require_imdsv2=True,
             http_put_response_hop_limit=1,
             detailed_monitoring=True,
-            user_data=ec2.UserData.for_linux(),
+            user_data=self._take_slot(node, address, disk),
             block_devices=[
                 ec2.BlockDevice(
                     device_name="/dev/xvda",
@@ -130,6 +134,15 @@ class NatsCluster(Construct):
                 id="AwsSolutions-EC26", reason="the root disk holds nothing but the system; data has a key of its own"
             ),
         )
+
+    def _take_slot(self, node: str, address: ec2.CfnNetworkInterface, disk: ec2.Volume) -> ec2.UserData:
+        """Return what a machine does first; it says which slot and nothing that changes, so that no edit replaces a machine."""
+        user_data = ec2.UserData.for_linux()
+        user_data.add_commands(
+            f"export NODE={node} REGION={self._environment.region} ADDRESS_ID={address.ref} DISK_ID={disk.volume_id}",
+            SLOT_SCRIPT.read_text(encoding="utf-8"),
+        )
+        return user_data
 
     def _role(self, slot: Construct, node: str, address: ec2.CfnNetworkInterface, disk: ec2.Volume) -> iam.Role:
         """Make the role of a machine: Session Manager, and its own slot's address and disk."""

@@ -1,0 +1,1 @@
+"""What the NATS nodes need besides their machines."""

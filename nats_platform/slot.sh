@@ -1,0 +1,69 @@
+#!/bin/bash
+# Gives a machine its slot: the address and the disk that outlive it. Runs at the first boot; a second run changes nothing.
+#
+# Takes NODE, REGION, ADDRESS_ID and DISK_ID from the environment. Every wait has an end: a machine that cannot get its slot
+# stops here, and its server, which needs the disk, never starts.
+set -euo pipefail
+
+METADATA="${METADATA:-http://169.254.169.254/latest}"
+DEVICE="${DEVICE:-/dev/sdf}"
+MOUNT_POINT="${MOUNT_POINT:-/var/lib/nats}"
+FSTAB="${FSTAB:-/etc/fstab}"
+ATTEMPTS="${ATTEMPTS:-60}"
+PAUSE_SECONDS="${PAUSE_SECONDS:-5}"
+
+say() { echo "slot $NODE: $*" >&2; }
+
+retry() { # WHAT COMMAND…: until it succeeds, for five minutes by default
+  local what=$1 attempt
+  shift
+  for ((attempt = 1; attempt <= ATTEMPTS; attempt++)); do
+    if "$@"; then return 0; fi
+    sleep "$PAUSE_SECONDS"
+  done
+  say "gave up: $what did not come after $ATTEMPTS attempts"
+  return 1
+}
+
+instance_id() {
+  local token
+  token=$(curl -fsS -X PUT "$METADATA/api/token" -H 'X-aws-ec2-metadata-token-ttl-seconds: 300')
+  curl -fsS "$METADATA/meta-data/instance-id" -H "X-aws-ec2-metadata-token: $token"
+}
+
+# The machine before this one may still hold address or disk for a moment: attaching is tried again until it lets go.
+address_is_here() {
+  [[ "$(aws ec2 describe-network-interfaces --region "$REGION" --network-interface-ids "$ADDRESS_ID" \
+    --query 'NetworkInterfaces[0].Attachment.InstanceId' --output text)" == "$INSTANCE_ID" ]]
+}
+take_address() {
+  address_is_here || aws ec2 attach-network-interface --region "$REGION" --network-interface-id "$ADDRESS_ID" \
+    --instance-id "$INSTANCE_ID" --device-index 1 >/dev/null
+}
+disk_is_here() {
+  [[ "$(aws ec2 describe-volumes --region "$REGION" --volume-ids "$DISK_ID" \
+    --query "Volumes[0].Attachments[?State=='attached'].InstanceId | [0]" --output text)" == "$INSTANCE_ID" ]]
+}
+take_disk() {
+  disk_is_here || aws ec2 attach-volume --region "$REGION" --volume-id "$DISK_ID" --instance-id "$INSTANCE_ID" --device "$DEVICE" >/dev/null
+}
+
+INSTANCE_ID=$(instance_id)
+retry "address $ADDRESS_ID" take_address
+retry "disk $DISK_ID" take_disk
+retry "disk $DISK_ID at $DEVICE" test -e "$DEVICE"
+
+# Only a disk without any signature is blank; whatever else blkid says, data may be on it.
+signature=0
+blkid -p "$DEVICE" >/dev/null || signature=$?
+if ((signature == 2)); then
+  say "formats the blank disk"
+  mkfs.xfs -q "$DEVICE"
+elif ((signature != 0)); then
+  say "cannot tell what is on $DEVICE (blkid answered $signature): leaves it alone"
+  exit 1
+fi
+mkdir -p "$MOUNT_POINT"
+grep -qs " $MOUNT_POINT " "$FSTAB" || echo "$DEVICE $MOUNT_POINT xfs defaults,nofail,noatime 0 2" >>"$FSTAB"
+mountpoint -q "$MOUNT_POINT" || mount "$MOUNT_POINT"
+say "has its address and its disk"

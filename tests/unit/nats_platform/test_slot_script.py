@@ -1,0 +1,122 @@
+"""The script that gives a NATS machine its slot, run for real against stand-ins for AWS and the disk tools."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[3] / "nats_platform" / "slot.sh"
+BLANK = 2  # blkid's answer for a disk without a signature
+UNSURE = 8  # and for one with contradictory signatures
+
+
+@dataclass
+class Machine:
+    """A machine whose AWS, disk and mounts are files in a folder."""
+
+    root: Path
+
+    def tool(self, name: str, body: str) -> None:
+        path = self.root / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f'#!/bin/bash\necho "{name} $*" >> "{self.root}/calls"\n{body}\n')
+        path.chmod(0o755)
+
+    def boot(self) -> subprocess.CompletedProcess[str]:
+        environment = {
+            "PATH": f"{self.root / 'bin'}:{os.environ['PATH']}",
+            "NODE": "nats-1",
+            "REGION": "us-east-1",
+            "ADDRESS_ID": "eni-1",
+            "DISK_ID": "vol-1",
+            "DEVICE": str(self.root / "device"),
+            "MOUNT_POINT": str(self.root / "data"),
+            "FSTAB": str(self.root / "fstab"),
+            "ATTEMPTS": "3",
+            "PAUSE_SECONDS": "0",
+        }
+        return subprocess.run(
+            ["bash", SCRIPT], env=environment, capture_output=True, text=True, timeout=20, check=False
+        )
+
+    def calls(self, *words: str) -> list[str]:
+        path = self.root / "calls"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line for line in lines if all(word in line for word in words)]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    machine = Machine(tmp_path)
+    machine.tool("curl", 'echo "i-1"')
+    machine.tool(
+        "aws",
+        f"""case "$2" in
+          describe-network-interfaces) cat "{tmp_path}/address-holder" 2>/dev/null || echo None ;;
+          describe-volumes) cat "{tmp_path}/disk-holder" 2>/dev/null || echo None ;;
+          attach-network-interface) [[ ! -e "{tmp_path}/held-by-another" ]] && echo i-1 > "{tmp_path}/address-holder" ;;
+          attach-volume) echo i-1 > "{tmp_path}/disk-holder"; touch "{tmp_path}/device" ;;
+        esac""",
+    )
+    machine.tool("blkid", f'[[ -e "{tmp_path}/formatted" ]] || exit {BLANK}')
+    machine.tool("mkfs.xfs", f'touch "{tmp_path}/formatted"')
+    machine.tool("mountpoint", f'[[ -e "{tmp_path}/mounted" ]]')
+    machine.tool("mount", f'touch "{tmp_path}/mounted"')
+    return machine
+
+
+def test_a_new_machine_takes_address_and_disk_and_formats_a_blank_disk(machine: Machine) -> None:
+    result = machine.boot()
+
+    assert result.returncode == 0, result.stderr
+    assert machine.calls("attach-network-interface", "eni-1", "i-1")
+    assert machine.calls("attach-volume", "vol-1", "i-1")
+    assert machine.calls("mkfs.xfs")
+    assert (machine.root / "mounted").exists()
+
+
+def test_a_second_run_changes_nothing(machine: Machine) -> None:
+    machine.boot()
+    before = (machine.root / "fstab").read_text()
+    (machine.root / "calls").unlink()
+
+    result = machine.boot()
+
+    assert result.returncode == 0, result.stderr
+    assert not machine.calls("attach-")
+    assert not machine.calls("mkfs.xfs")
+    assert not machine.calls("mount ")
+    assert (machine.root / "fstab").read_text() == before
+
+
+def test_a_disk_with_data_is_never_formatted(machine: Machine) -> None:
+    (machine.root / "formatted").touch()
+
+    assert machine.boot().returncode == 0
+    assert not machine.calls("mkfs.xfs")
+
+
+def test_a_disk_that_cannot_be_read_is_left_alone(machine: Machine) -> None:
+    machine.tool("blkid", f"exit {UNSURE}")
+
+    result = machine.boot()
+
+    assert result.returncode == 1
+    assert "leaves it alone" in result.stderr
+    assert not machine.calls("mkfs.xfs")
+    assert not machine.calls("mount ")
+
+
+def test_an_address_that_another_machine_keeps_is_given_up_after_a_bounded_wait(machine: Machine) -> None:
+    (machine.root / "held-by-another").touch()
+
+    result = machine.boot()
+
+    assert result.returncode == 1
+    assert "gave up: address eni-1" in result.stderr
+    assert len(machine.calls("attach-network-interface")) == 3
+    assert not machine.calls("mkfs.xfs")
