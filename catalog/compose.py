@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import _ruamel_yaml as libyaml  # type: ignore[import-not-found]
+import yaml
 
 from catalog.faults import START, CatalogError, Fault, KeyPath, Position, fault_at, shown
 from catalog.nodes import Node
@@ -31,7 +31,7 @@ def composed(source: Source) -> tuple[Node, list[Fault]]:
     composer = _Composer(source)
     try:
         root = composer.run()
-    except libyaml.YAMLError as error:
+    except yaml.YAMLError as error:
         composer.faults.append(_broken(source, error))
         raise CatalogError(composer.faults) from None
     except _StopError:
@@ -65,24 +65,24 @@ class _Composer:
     def __init__(self, source: Source) -> None:
         self.file = source.file
         self.faults: list[Fault] = []
-        self._parser = libyaml.CParser(source.text)
+        self._parser = yaml.CSafeLoader(source.text)
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Node, int] | None] = {}
         self._nodes_by_alias = 0
         self._root: Node | None = None
 
     def run(self) -> Node:
-        while not isinstance(event := self._parser.get_event(), libyaml.StreamEndEvent):
+        while not isinstance(event := self._parser.get_event(), yaml.StreamEndEvent):
             match event:
-                case libyaml.ScalarEvent():
+                case yaml.ScalarEvent():
                     self._scalar(event)
-                case libyaml.MappingStartEvent() | libyaml.SequenceStartEvent():
+                case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                     self._open(event)
-                case libyaml.MappingEndEvent() | libyaml.SequenceEndEvent():
+                case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                     self._close(event)
-                case libyaml.AliasEvent():
+                case yaml.AliasEvent():
                     self._alias(event)
-                case libyaml.DocumentStartEvent() if self._root is not None:
+                case yaml.DocumentStartEvent() if self._root is not None:
                     self._fault(_start(event), (), "a second document begins here; a file holds one")
                     raise _StopError
         if self._root is None:
@@ -109,7 +109,7 @@ class _Composer:
             self._fault(_start(event), (), f"is nested deeper than {MAX_DEPTH} levels")
             raise _StopError
         self._refuse_tag(event)
-        members: Any = {} if isinstance(event, libyaml.MappingStartEvent) else []
+        members: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
         frame = _Frame(_start(event), self._next_path(), event.anchor, members, is_key=self._expects_key())
         if event.anchor is not None:
             self._anchors[event.anchor] = None

@@ -30,11 +30,26 @@ class Draft(Generic[ModelT]):
     file: Path
     model: ModelT
     tree: Node
+    """What was typed: the file with its defaults filled in, without the values of the wrong shape."""
+    whole: Node
+    """The same with those values."""
     faults: list[Fault]
 
     def given(self, *path: str | int) -> bool:
-        """Tell whether the file gives a value of the right shape, or a default for it."""
-        return self.tree.get(*path) is not None
+        """Tell whether the file gives a value, itself or by a default, and all of it has the right shape."""
+        node = self.tree.get(*path)
+        return node is not None and node is self.whole.get(*path)
+
+    def is_default(self, *path: str | int) -> bool:
+        """Tell whether a value comes from the file's defaults."""
+        node = self.tree.get(*path)
+        return node is not None and node.path[:1] == ("defaults",)
+
+    def most_own(self, path: KeyPath, *keys: str) -> KeyPath:
+        """Return the path of the first of some keys that the entry itself gives, or else the defaults, or else nobody."""
+        given = [key for key in keys if self.tree.get(*path, key) is not None]
+        own = [key for key in given if not self.is_default(*path, key)]
+        return (*path, (own or given or list(keys))[0])
 
     def position(self, path: KeyPath) -> Position:
         """Return where a value stands, or the key of what it is missing from."""
@@ -75,7 +90,8 @@ def drafted(
         faults: Faults so far; those that are found are added.
         completed: Gives plain data the stand-ins for required keys that are missing.
     """
-    typed, error = _validated(model, plain(tree))
+    whole = tree
+    typed, error = _validated(model, plain(whole))
     if error is not None:
         faults.extend(shape_faults(file, model, tree, error))
     for _ in range(_ROUNDS):
@@ -83,7 +99,7 @@ def drafted(
             break
         tree = without(tree, bad_paths(error))
         typed, error = _validated(model, completed(plain(tree)))
-    return None if typed is None else Draft(file, typed, tree, faults)
+    return None if typed is None else Draft(file, typed, tree, whole, faults)
 
 
 def _validated(model: type[ModelT], data: Any) -> tuple[ModelT | None, ValidationError | None]:

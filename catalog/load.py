@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from catalog.catalog import Catalog
 from catalog.compose import composed
-from catalog.draft import Draft, drafted
+from catalog.draft import drafted
 from catalog.environment import Environment
 from catalog.faults import CatalogError, Fault, did_you_mean, fault_at, in_order, listed, shown
 from catalog.nodes import Node, merged, plain
+from catalog.rules import check_catalog_rules, check_environment_rules
 from catalog.service import Service
 from catalog.shape import shape_faults
 from catalog.source import Source, read_source
@@ -32,6 +33,16 @@ class Checked:
 
     catalog: Catalog | None
     """The catalog; none where an error was found."""
+    faults: tuple[Fault, ...]
+    """Every fault and warning, in the order of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedEnvironment:
+    """An environment's file after all checks."""
+
+    environment: Environment | None
+    """The environment; none where an error was found."""
     faults: tuple[Fault, ...]
     """Every fault and warning, in the order of the file."""
 
@@ -62,15 +73,11 @@ def check_source(source: Source) -> Checked:
         root, faults = composed(source)
     except CatalogError as error:
         return Checked(None, error.faults)
-    draft = catalog_draft(source.file, root, faults)
-    errors = any(fault.severity == "error" for fault in faults)
-    return Checked(None if errors or draft is None else draft.model, in_order(faults))
-
-
-def catalog_draft(file: Path, root: Node, faults: list[Fault]) -> Draft[Catalog] | None:
-    """Return the draft of a catalog with the defaults filled in, its faults noted."""
-    tree = _with_defaults(file, root, faults)
-    return None if tree is None else drafted(file, Catalog, tree, faults, _completed)
+    tree = with_defaults(source.file, root, faults)
+    draft = None if tree is None else drafted(source.file, Catalog, tree, faults, _completed)
+    if draft is not None:
+        check_catalog_rules(draft)
+    return Checked(None if draft is None or _errors_in(faults) else draft.model, in_order(faults))
 
 
 def load_environment(name: str, directory: Path = ENVIRONMENTS) -> Environment:
@@ -84,11 +91,22 @@ def load_environment(name: str, directory: Path = ENVIRONMENTS) -> Environment:
     if name not in known:
         told = f"there is no environment {shown(name)}; there are {listed(known, 'and')}{did_you_mean(name, known)}"
         raise CatalogError([fault_at(directory, None, (), told)])
-    root, faults = composed(read_source(file))
+    checked = check_environment(file)
+    if checked.environment is None:
+        raise CatalogError(checked.faults)
+    return checked.environment
+
+
+def check_environment(file: Path) -> CheckedEnvironment:
+    """Return an environment, or everything that is wrong with its file."""
+    try:
+        root, faults = composed(read_source(file))
+    except CatalogError as error:
+        return CheckedEnvironment(None, error.faults)
     draft = drafted(file, Environment, root, faults)
-    if any(fault.severity == "error" for fault in faults) or draft is None:
-        raise CatalogError(in_order(faults))
-    return draft.model
+    if draft is not None:
+        check_environment_rules(draft)
+    return CheckedEnvironment(None if draft is None or _errors_in(faults) else draft.model, in_order(faults))
 
 
 def environment_names(directory: Path = ENVIRONMENTS) -> list[str]:
@@ -96,7 +114,7 @@ def environment_names(directory: Path = ENVIRONMENTS) -> list[str]:
     return sorted(file.stem for file in directory.glob("*.yaml"))
 
 
-def _with_defaults(file: Path, root: Node, faults: list[Fault]) -> Node | None:
+def with_defaults(file: Path, root: Node, faults: list[Fault]) -> Node | None:
     """Return the catalog's tree with the defaults laid under every entry, and each entry's name in it."""
     defaults, services = root.get("defaults"), root.get("services")
     members = {key: child for key, child in root if key != "defaults"} if root.is_mapping else root.value
@@ -113,6 +131,10 @@ def _with_defaults(file: Path, root: Node, faults: list[Fault]) -> Node | None:
         }
         members["services"] = replace(services, value=entries)
     return replace(root, value=members)
+
+
+def _errors_in(faults: list[Fault]) -> bool:
+    return any(fault.severity == "error" for fault in faults)
 
 
 def _faults_of_defaults(file: Path, defaults: Node) -> list[Fault]:

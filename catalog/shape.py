@@ -106,9 +106,10 @@ def _unknown_key(model: type[BaseModel], path: KeyPath) -> str:
 def _told(model: type[BaseModel], path: KeyPath, details: Any) -> str:
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     field = reflect.field_at(model, path)
-    given = "the value" if _NEVER_QUOTED.intersection(map(str, path[:-1])) and details["loc"] == path else shown(value)
+    given = "the value" if _NEVER_QUOTED.intersection(map(str, path)) and details["loc"] == path else shown(value)
     if kind in _WANTED_TYPES:
-        return f"{given} is not {_WANTED_TYPES[kind]}{_type_hint(kind, value)}"
+        wanted = _WANTED_TYPES[kind]
+        return f"is empty; {wanted} is wanted" if value is None else f"{given} is not {wanted}{_type_hint(kind, value)}"
     match kind:
         case "literal_error":
             told = _not_one_of(model, path, value)

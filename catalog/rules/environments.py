@@ -1,0 +1,141 @@
+"""An environment: its file, its place in AWS, and what AWS does not sell together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from ipaddress import IPv4Network
+from typing import get_args
+
+from catalog import fargate
+from catalog.draft import Draft
+from catalog.environment import Environment
+from catalog.faults import KeyPath, listed, shown
+from catalog.reflect import bare_type
+from catalog.rules.sizing import memory_told
+from catalog.rules.variables import MAX_ENVIRONMENT_TAGS, check_tags
+
+_LARGEST_VPC, _SMALLEST_VPC = 16, 20
+_PRIVATE = tuple(IPv4Network(private) for private in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+_GRAVITON = re.compile(r"[a-z]+[0-9]+g[a-z]*\.[a-z0-9]+")
+_LAST_REDIS, _FIRST_VALKEY = (7, 1), (7, 2)
+# Of a gp3 volume.
+_IOPS_PER_GIB = 500
+_MIB_PER_IOPS = 0.25
+
+
+def check(draft: Draft[Environment]) -> None:
+    """Note every fault of an environment that no single value shows."""
+    if draft.given("name") and draft.model.name != draft.file.stem:
+        told = f"{shown(draft.model.name)} is not the file's name; allowed: {shown(draft.file.stem)}"
+        draft.report(("name",), told)
+    _check_zones(draft)
+    _check_network(draft)
+    _check_fargate(draft)
+    _check_alerts(draft)
+    _check_nats(draft)
+    _check_cache(draft)
+    check_tags(draft, ("tags",), draft.model.tags, MAX_ENVIRONMENT_TAGS)
+
+
+def _check_zones(draft: Draft[Environment]) -> None:
+    region = draft.model.region
+    for index, zone in enumerate(draft.model.availability_zones):
+        if draft.given("region") and not re.fullmatch(rf"{re.escape(region)}[a-z]", zone):
+            told = f"{shown(zone)} is no zone of {region}; allowed: names such as {region}a"
+            draft.report(("availability_zones", index), told)
+    _check_once(draft, ("availability_zones",), draft.model.availability_zones)
+
+
+def _check_network(draft: Draft[Environment]) -> None:
+    network = draft.model.network
+    vpc = _network(draft, ("network", "cidr"), network.cidr)
+    if vpc is not None and not any(vpc.subnet_of(private) for private in _PRIVATE):
+        told = f"{network.cidr} is not private; allowed: a range inside {listed(_PRIVATE)}"
+        draft.report(("network", "cidr"), told)
+    if vpc is not None and not _LARGEST_VPC <= vpc.prefixlen <= _SMALLEST_VPC:
+        told = f"/{vpc.prefixlen} is too {'large for a VPC' if vpc.prefixlen < _LARGEST_VPC else 'small for the fleet'}"
+        draft.report(("network", "cidr"), f"{told}; allowed: /{_LARGEST_VPC} to /{_SMALLEST_VPC}")
+    for index, cidr in enumerate(draft.model.gateway.allowed_cidrs):
+        _network(draft, ("gateway", "allowed_cidrs", index), cidr)
+    if network.nat_gateways > len(draft.model.availability_zones):
+        told = f"{network.nat_gateways} NAT gateways are more than the {len(draft.model.availability_zones)} zones"
+        draft.report(("network", "nat_gateways"), told)
+    endpoints = network.interface_endpoints
+    _check_once(draft, ("network", "interface_endpoints"), endpoints)
+    annotation = type(network).model_fields["interface_endpoints"].annotation
+    missing = [name for name in get_args(get_args(bare_type(annotation))[0]) if name not in endpoints]
+    whole = draft.whole.get("network", "interface_endpoints")
+    if network.nat_gateways == 0 and missing and (whole is None or draft.given("network", "interface_endpoints")):
+        told = f"without a NAT gateway nothing reaches {listed(missing, 'and')}; name them, or set nat_gateways to 1 or more"
+        draft.report(("network", "interface_endpoints"), told)
+
+
+def _network(draft: Draft[Environment], path: KeyPath, cidr: str) -> IPv4Network | None:
+    try:
+        network = IPv4Network(cidr, strict=False)
+    except ValueError:
+        draft.report(path, f"{shown(cidr)} is no address range; allowed: four numbers up to 255, then / and 0 to 32")
+        return None
+    if str(network) != cidr:
+        draft.report(path, f"{shown(cidr)} names an address inside a range; did you mean {shown(str(network))}?")
+    return network
+
+
+def _check_fargate(draft: Draft[Environment]) -> None:
+    chosen = draft.model.fargate
+    path = ("fargate", "max_memory")
+    if draft.tree.get(*path) is not None and not fargate.is_legal_size(chosen.max_cpu, chosen.max_memory):
+        legal = fargate.MEMORY_MIB_BY_CPU_UNITS[chosen.max_cpu]
+        nearest = min(legal, key=lambda memory: abs(memory - chosen.max_memory))
+        told = f"{chosen.max_memory} MiB are not offered with max_cpu {chosen.max_cpu}"
+        draft.report(path, f"{told}; allowed: {memory_told(chosen.max_cpu)}; did you mean {nearest}?")
+    if chosen.min_spot_percent and not chosen.allow_spot:
+        draft.report(("fargate", "min_spot_percent"), "has no effect without `allow_spot: true`", "warning")
+
+
+def _check_alerts(draft: Draft[Environment]) -> None:
+    alerts = draft.model.alerts
+    for key, subscriptions in (
+        ("subscriptions", alerts.subscriptions),
+        ("fallback_subscriptions", alerts.fallback_subscriptions),
+    ):
+        told = [f"{subscription.protocol} to {subscription.parameter}" for subscription in subscriptions]
+        _check_once(draft, ("alerts", key), told)
+    if not alerts.subscriptions and draft.whole.get("alerts", "subscriptions", 0) is None:
+        draft.report(("alerts", "subscriptions"), "is empty: nobody hears of an alarm", "warning")
+
+
+def _check_nats(draft: Draft[Environment]) -> None:
+    nats = draft.model.nats
+    if draft.given("nats", "instance_type") and not _GRAVITON.fullmatch(nats.instance_type):
+        told = (
+            f"{shown(nats.instance_type)} is no Graviton machine; allowed: types such as 't4g.small' and 'm7g.medium'"
+        )
+        draft.report(("nats", "instance_type"), told)
+    if nats.volume_iops > nats.volume_gib * _IOPS_PER_GIB:
+        told = f"{nats.volume_iops} are more than a disk of {nats.volume_gib} GiB does"
+        draft.report(("nats", "volume_iops"), f"{told}; allowed: up to {nats.volume_gib * _IOPS_PER_GIB}")
+    if nats.volume_throughput_mib > nats.volume_iops * _MIB_PER_IOPS:
+        most = int(nats.volume_iops * _MIB_PER_IOPS)
+        told = f"{nats.volume_throughput_mib} MiB/s are more than {nats.volume_iops} operations a second carry"
+        draft.report(("nats", "volume_throughput_mib"), f"{told}; allowed: up to {most}")
+
+
+def _check_cache(draft: Draft[Environment]) -> None:
+    cache = draft.model.cache
+    if cache.multi_az and cache.replicas_per_shard == 0:
+        told = "there is no replica to stand in another zone; set `replicas_per_shard` to 1 or more"
+        draft.report(("cache", "multi_az"), told)
+    version = tuple(int(part) for part in cache.engine_version.split("."))
+    fits = version <= _LAST_REDIS if cache.engine == "redis" else version >= _FIRST_VALKEY
+    if not fits:
+        allowed = "up to 7.1" if cache.engine == "redis" else "7.2 or newer"
+        where = draft.most_own(("cache",), "engine_version", "engine")
+        draft.report(where, f"there is no {cache.engine} {cache.engine_version}; allowed: {allowed}")
+
+
+def _check_once(draft: Draft[Environment], path: KeyPath, values: Sequence[str]) -> None:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            draft.report((*path, index), f"{shown(value)} is named twice")
