@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
@@ -40,12 +39,7 @@ class GatewayLoadBalancer(Construct):
             vpc=network.vpc,
             internet_facing=gateway.internet_facing,
             vpc_subnets=network.public_subnets if gateway.internet_facing else network.private_subnets,
-            security_group=ec2.SecurityGroup.from_security_group_id(
-                self,
-                "Group",
-                network.security_groups.load_balancer.security_group_id,
-                mutable=False,  # the rules stand in the network's stack
-            ),
+            security_group=network.security_groups.load_balancer,
             deletion_protection=deletion_protection,
             drop_invalid_header_fields=True,
             idle_timeout=cdk.Duration.seconds(gateway.idle_timeout_seconds),
