@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
+from moto.core import utils as moto_utils
 
 from local_aws.model import Stack
 
@@ -25,10 +26,16 @@ class Clients(Protocol):
 
 
 class ServerClients:
-    """Clients of one server, each made once."""
+    """Clients of one server, each made once.
 
-    def __init__(self, endpoint: str) -> None:
+    Args:
+        endpoint: the server's address, which the requests name and are signed for.
+        transport: hook of botocore that answers a request.
+    """
+
+    def __init__(self, endpoint: str, transport: Callable[..., Any]) -> None:
         self._endpoint = endpoint
+        self._transport = transport
         self._session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local")  # noqa: S106 - no secret
         self._config = Config(
             connect_timeout=_CONNECT_SECONDS,
@@ -37,6 +44,8 @@ class ServerClients:
             retries={"mode": "standard", "total_max_attempts": 1},
             s3={"addressing_style": "path"},
         )
+        # moto would look for all of botocore's models again for each service, and keep a second copy of them.
+        moto_utils.create_loader = lambda: self._session._session.get_component("data_loader")  # type: ignore[attr-defined]  # noqa: SLF001
         self._made: dict[tuple[str, str], Any] = {}
         # boto3 may be used by several threads at once, but not to make clients.
         self._lock = threading.Lock()
@@ -48,6 +57,7 @@ class ServerClients:
                 made = self._session.client(
                     service, region_name=region, endpoint_url=self._endpoint, config=self._config
                 )  # type: ignore[call-overload]
+                made.meta.events.register("before-send", self._transport)
                 self._made[service, region] = made
             return self._made[service, region]
 

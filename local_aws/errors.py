@@ -1,11 +1,11 @@
 """What can go wrong in the local AWS.
 
-    LocalAwsError
-    ├── RequestRefusedError         a request that CloudFormation answers with an error; carries its code
-    │   └── TemplateError           a template, or the parameters for it, that cannot be used
-    │       └── UnsupportedTypeError    a resource type that the engine does not carry
-    ├── ResourceFailedError         one step of a stack operation went wrong
-    └── StateError                  a state directory that cannot be used
+LocalAwsError
+├── RequestRefusedError         a request that CloudFormation answers with an error; carries its code
+│   └── TemplateError           a template, or the parameters for it, that cannot be used
+│       └── UnsupportedTypeError    a resource type that the engine does not carry
+├── ResourceFailedError         one step of a stack operation went wrong
+└── StateError                  a state directory that cannot be used
 """
 
 from __future__ import annotations

@@ -51,7 +51,10 @@ class Keeper:
             change()
             with self._changed:
                 self._dirty_since = None
-            self._save()
+            try:
+                self._save()
+            except Exception:  # a full disk must not make a good deployment a failed one; the next change tries again
+                log.exception("the state could not be saved: a restart would lose what is deployed since the last time")
 
     def touch(self) -> None:
         """Say that something has changed, which is to be saved before long."""
@@ -71,10 +74,7 @@ class Keeper:
                     self._changed.wait(rest)
                 if self._stopped or self._dirty_since is None:
                     continue
-            try:
-                self.commit(lambda: None)
-            except Exception:  # the next change tries again; the server must not die of a full disk
-                log.exception("the state could not be saved")
+            self.commit(lambda: None)
 
     def _rest(self) -> float:
         """Return how long to wait still: until requests pause, but not for ever."""

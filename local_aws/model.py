@@ -193,18 +193,18 @@ class Stack:
         # The CDK CLI sorts by the millisecond: two events must not share one, or they change places.
         last = self.events[-1].timestamp if self.events else None
         timestamp = now() if last is None else max(now(), last + timedelta(milliseconds=1))
-        self.events.append(
-            Event(
-                self.id,
-                self.name,
-                self.operation_id,
-                logical_id,
-                physical_id,
-                kind,
-                status,
-                reason,
-                properties,
-                self.token,
-            )
+        event = Event(
+            stack_id=self.id,
+            stack_name=self.name,
+            operation_id=self.operation_id,
+            logical_id=logical_id,
+            physical_id=physical_id,
+            type=kind,
+            status=status,
+            reason=reason,
+            properties=properties,
+            token=self.token,
+            timestamp=timestamp,
         )
+        self.events.append(event)
         del self.events[:-_KEPT_EVENTS]

@@ -15,19 +15,18 @@ import tempfile
 import threading
 import types
 import weakref
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from moto.core.base_backend import AccountSpecificBackend, BackendDict
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy
 
-_LOCK_TYPES: dict[type, Callable[[], Any]] = {
-    type(threading.Lock()): threading.Lock,
-    type(threading.RLock()): threading.RLock,
-    threading.Condition: threading.Condition,
-    threading.Event: threading.Event,
-}
 _SPOOLED_BYTES = 512 * 1024
 
 
@@ -57,10 +56,6 @@ def _spooled(content: bytes, position: int) -> tempfile.SpooledTemporaryFile[byt
     return file
 
 
-def _weak_values(items: dict[Any, Any]) -> weakref.WeakValueDictionary[Any, Any]:
-    return weakref.WeakValueDictionary(items)
-
-
 @functools.cache
 def _policy_documents() -> dict[str, dict[str, Any]]:
     documents: dict[str, dict[str, Any]] = json.loads(aws_managed_policies_data)
@@ -69,6 +64,94 @@ def _policy_documents() -> dict[str, dict[str, Any]]:
 
 def _managed_policy(name: str, account: str, partition: str) -> AWSManagedPolicy:
     return AWSManagedPolicy.from_data(name, account, partition, _policy_documents()[name])
+
+
+def _default_dict(kind: type[defaultdict[Any, Any]], factory: Any) -> defaultdict[Any, Any]:
+    made = kind.__new__(kind)
+    defaultdict.__init__(made, factory)
+    return made
+
+
+def _private_key(content: bytes) -> Any:
+    return serialization.load_der_private_key(content, None)
+
+
+def _reduce_lock(lock: Any) -> Any:
+    return _LOCK_TYPES[type(lock)], ()
+
+
+def _reduce_policy(policy: AWSManagedPolicy) -> Any:
+    # Thousands of them, of which nobody may change more than how often they are attached.
+    state = {"id": policy.id, "attachment_count": policy.attachment_count}
+    return _managed_policy, (policy.name, policy.account_id, policy.partition), state
+
+
+def _reduce_file(file: tempfile.SpooledTemporaryFile[bytes]) -> Any:
+    position = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(position)
+    return _spooled, (content, position)
+
+
+def _reduce_private_key(key: Any) -> Any:
+    return _private_key, (key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),)
+
+
+def _reduce_public_key(key: Any) -> Any:
+    return serialization.load_der_public_key, (key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),)
+
+
+def _reduce_certificate(certificate: x509.Certificate) -> Any:
+    return x509.load_der_x509_certificate, (certificate.public_bytes(Encoding.DER),)
+
+
+def _reduce_weak_values(values: weakref.WeakValueDictionary[Any, Any]) -> Any:
+    return weakref.WeakValueDictionary, (dict(values.items()),)
+
+
+def _reduce_default_dict(values: defaultdict[Any, Any]) -> Any:
+    # For a class of moto's own pickle would call it with the factory alone, whatever the class wants.
+    return _default_dict, (type(values), values.default_factory), vars(values) or None, None, iter(values.items())
+
+
+def _reduce_function(function: types.FunctionType) -> Any:
+    if "<locals>" not in function.__qualname__:
+        return NotImplemented
+    cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
+    return _function, (
+        marshal.dumps(function.__code__),
+        function.__module__,
+        function.__name__,
+        function.__defaults__,
+        cells,
+    )
+
+
+def _reduce_thread(_thread: threading.Thread) -> Any:
+    return type(None), ()
+
+
+_LOCK_TYPES: dict[type, Callable[[], Any]] = {
+    type(threading.Lock()): threading.Lock,
+    type(threading.RLock()): threading.RLock,
+    threading.Condition: threading.Condition,
+    threading.Event: threading.Event,
+}
+_REDUCERS: dict[type, Callable[[Any], Any]] = {
+    **dict.fromkeys(_LOCK_TYPES, _reduce_lock),
+    AWSManagedPolicy: _reduce_policy,
+    tempfile.SpooledTemporaryFile: _reduce_file,
+    types.FunctionType: _reduce_function,
+    weakref.WeakValueDictionary: _reduce_weak_values,
+}
+_FAMILIES: tuple[tuple[type | tuple[type, ...], Callable[[Any], Any]], ...] = (
+    (defaultdict, _reduce_default_dict),
+    (threading.Thread, _reduce_thread),
+    ((rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey), _reduce_private_key),
+    ((rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey), _reduce_public_key),
+    (x509.Certificate, _reduce_certificate),
+)
 
 
 class StatePickler(pickle.Pickler):
@@ -84,26 +167,10 @@ class StatePickler(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         """Say how to rebuild what pickle cannot take."""
-        kind = type(obj)
-        if kind in _LOCK_TYPES:
-            return _LOCK_TYPES[kind], ()
-        if kind is AWSManagedPolicy:
-            # Thousands of them, of which nobody may change more than how often they are attached.
-            return _managed_policy, (obj.name, obj.account_id, obj.partition), {"id": obj.id, "attachment_count": obj.attachment_count}
-        if kind is tempfile.SpooledTemporaryFile:
-            position = obj.tell()
-            obj.seek(0)
-            content = obj.read()
-            obj.seek(position)
-            return _spooled, (content, position)
-        if kind is weakref.WeakValueDictionary:
-            return _weak_values, (dict(obj.items()),)
-        if kind is types.FunctionType and "<locals>" in obj.__qualname__:
-            cells = tuple(cell.cell_contents for cell in obj.__closure__ or ())
-            return _function, (marshal.dumps(obj.__code__), obj.__module__, obj.__name__, obj.__defaults__, cells)
-        if isinstance(obj, threading.Thread):
-            return type(None), ()
-        return NotImplemented
+        reduce = _REDUCERS.get(type(obj))
+        if reduce is None:
+            reduce = next((reduce for family, reduce in _FAMILIES if isinstance(obj, family)), None)
+        return reduce(obj) if reduce else NotImplemented
 
 
 class StateUnpickler(pickle.Unpickler):

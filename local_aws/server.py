@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 # Both are read when moto is imported: without the managed policies no role could attach one, and no call is authorised here.
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
@@ -14,11 +14,13 @@ os.environ.pop("INITIAL_NO_AUTH_ACTION_COUNT", None)
 
 from moto.cloudformation import urls as cloudformation_urls
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
 from local_aws.clients import ServerClients
+from local_aws.dispatch import Application, Dispatcher, InProcess, StartResponse
 from local_aws.errors import StateError
+from local_aws.gate import Gate
 from local_aws.keeper import Keeper
 from local_aws.model import now
 from local_aws.operations import Operations
@@ -36,15 +38,6 @@ HOST = "127.0.0.1"
 REGION = "us-east-1"
 _READING = ("Describe", "Get", "List", "Head", "BatchGet")
 
-StartResponse = Callable[..., Any]
-
-
-class Application(Protocol):
-    """A WSGI application."""
-
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
-
 
 class _Handler(MotoRequestHandler):
     """Logs requests for those who debug, and for nobody else."""
@@ -58,9 +51,9 @@ class _Handler(MotoRequestHandler):
 class Gated:
     """Holds the gate while a request is answered, and tells the keeper of requests that may have changed something."""
 
-    def __init__(self, application: Application, world: World, keeper: Keeper) -> None:
+    def __init__(self, application: Application, gate: Gate, keeper: Keeper) -> None:
         self._application = application
-        self._world = world
+        self._gate = gate
         self._keeper = keeper
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -69,7 +62,7 @@ class Gated:
             # Our own API holds the gate itself, since it lets some callers wait for a stack.
             answer = self._application(environ, start_response)
         else:
-            with self._world.gate.request():
+            with self._gate.request():
                 answer = self._application(environ, start_response)
         if _may_change(environ):
             self._keeper.touch()
@@ -99,12 +92,15 @@ class LocalAws:
         self._server = _listen(port, loaded.port)
         self.port = int(self._server.server_port)
         self.endpoint = f"http://{HOST}:{self.port}"
-        self.world = World(handler_for=handler_for, clients=ServerClients(self.endpoint), stacks=loaded.stacks)
-        self._keeper = Keeper(self.world.gate, lambda: directory.save(self.world.stacks, self.port))
-        self.world.commit = self._keeper.commit
-        self._operations = Operations(self.world)
+        gate = Gate()
+        stacks = loaded.stacks
+        self._keeper = Keeper(gate, lambda: directory.save(stacks, self.port))
+        application = Gated(Dispatcher(), gate, self._keeper)
+        clients = ServerClients(self.endpoint, InProcess(application))
+        world = World(handler_for, clients, gate, self._keeper.commit, stacks=stacks)
+        self._operations = Operations(world)
         CloudFormationApi.engine = Requests(self._operations)
-        self._server.app = Gated(DomainDispatcherApplication(create_backend_app), self.world, self._keeper)
+        self._server.app = application
 
     def serve(self) -> None:
         """Answer requests until `stop` is called from another thread."""

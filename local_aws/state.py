@@ -71,6 +71,8 @@ class StateDirectory:
             raise StateError(
                 f"a local AWS runs on {self.path} already{self._who()}; stop it first, or give another directory"
             ) from error
+        # A server that was killed could not take its address back, and whoever waits for this one must not find that.
+        self.retract()
 
     def _who(self) -> str:
         try:

@@ -1,0 +1,97 @@
+"""From a request to the back end that answers it, over a socket or inside this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+from xml.sax.saxutils import escape
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from flask import Flask, Response, request
+from moto.core.request import Request
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.exceptions import HTTPException
+
+log = logging.getLogger(__name__)
+
+StartResponse = Callable[..., Any]
+
+
+class Application(Protocol):
+    """A WSGI application."""
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+
+
+class Dispatcher(DomainDispatcherApplication):
+    """moto's dispatcher, with a memory: moto reads its own directory for every request, which was half of the server's time."""
+
+    def __init__(self) -> None:
+        super().__init__(_backend_application)
+        self._backends: dict[str | None, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        """Return the name of the back end for a host."""
+        if host not in self._backends:
+            self._backends[host] = super().get_backend_for_host(host)
+        return self._backends[host]
+
+
+def _backend_application(service: Any) -> Flask:
+    application: Flask = create_backend_app(service)
+    application.register_error_handler(Exception, _broken)
+    return application
+
+
+def _broken(error: Exception) -> Response | HTTPException:
+    """Answer for a back end that broke, in a form that every SDK can read; moto would send a page of HTML."""
+    if isinstance(error, HTTPException):
+        return error
+    if isinstance(error, NotImplementedError):
+        status, code, message = 501, "NotImplemented", str(error) or "the back end does not carry this operation"
+    else:
+        log.error("%s %s broke", request.method, request.path, exc_info=error)
+        status, code, message = 500, "InternalFailure", f"the back end broke: {error!r}"
+    if "json" in (request.content_type or ""):
+        body, kind = json.dumps({"__type": code, "message": message}), "application/x-amz-json-1.1"
+    else:
+        body, kind = (
+            f"<ErrorResponse><Error><Code>{code}</Code><Message>{escape(message)}</Message></Error></ErrorResponse>",
+            "text/xml",
+        )
+    return Response(body, status, {"x-amzn-ErrorType": code}, content_type=kind)
+
+
+class _Body(io.BytesIO):
+    """The body of an answer, as botocore reads it."""
+
+    def stream(self, **_options: Any) -> Iterator[bytes]:
+        """Give all of it at once."""
+        yield self.read()
+
+
+class InProcess:
+    """A botocore hook that answers requests by calling the application, without a socket and a thread for each."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def __call__(self, request: AWSPreparedRequest, **_event: Any) -> AWSResponse:
+        """Answer one request of a client."""
+        url = str(request.url)
+        incoming = Request.from_primitives(str(request.method), url, request.headers, request.body)
+        # Which slashes of a key were written as such, moto reads from here, as from a real server.
+        incoming.environ["RAW_URI"] = url
+        started: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Callable[[bytes], Any]:
+            started[:] = [int(status.split(" ", 1)[0]), dict(headers)]
+            return lambda _data: None
+
+        body = b"".join(self._application(incoming.environ, start_response))
+        status, headers = started
+        return AWSResponse(url, status, headers, _Body(body))
