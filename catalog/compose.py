@@ -65,7 +65,7 @@ class _Composer:
     def __init__(self, source: Source) -> None:
         self.file = source.file
         self.faults: list[Fault] = []
-        self._parser = yaml.CSafeLoader(source.text)
+        self._parser = yaml.CSafeLoader(source.text)  # type: ignore[no-untyped-call]
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Node, int] | None] = {}
         self._nodes_by_alias = 0

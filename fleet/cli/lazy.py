@@ -6,7 +6,6 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
 
-import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
