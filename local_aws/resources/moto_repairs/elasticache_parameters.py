@@ -15,12 +15,12 @@ from moto.elasticache.exceptions import InvalidParameterValueException
 from moto.elasticache.models import ElastiCacheBackend
 from moto.elasticache.responses import ElastiCacheResponse
 
-from local_aws.moto_repairs.elasticache_errors import (
+from local_aws.resources.moto_repairs.elasticache_errors import (
     InvalidParameterGroupStateError,
     ParameterGroupAlreadyExistsError,
     ParameterGroupNotFoundError,
 )
-from local_aws.moto_repairs.patching import add, around
+from local_aws.resources.moto_repairs.patching import add, around
 
 FAMILIES = ("memcached1.6", "redis5.0", "redis6.x", "redis7", "valkey7", "valkey8", "valkey9")
 _EVICTIONS = "volatile-lru,allkeys-lru,volatile-lfu,allkeys-lfu,volatile-random,allkeys-random,volatile-ttl,noeviction"

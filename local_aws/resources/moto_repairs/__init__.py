@@ -6,7 +6,7 @@ own dictionaries, as plain objects, so that it is saved and reset together with 
 
 from __future__ import annotations
 
-from local_aws.moto_repairs import (
+from local_aws.resources.moto_repairs import (
     cloudwatch,
     ecs,
     elasticache_groups,

@@ -11,7 +11,7 @@ from typing import Any
 
 from moto.ssm.models import Command
 
-from local_aws.moto_repairs.patching import around
+from local_aws.resources.moto_repairs.patching import around
 
 NOT_DELIVERED = {
     "Status": "TimedOut",

@@ -15,7 +15,7 @@ from moto.cloudwatch.models import Alarm, CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import EmptyResult
 
-from local_aws.moto_repairs.patching import add, around
+from local_aws.resources.moto_repairs.patching import add, around
 
 _SUPPRESSOR = ("ActionsSuppressor", "ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod")
 _STATE = ("state_reason", "state_reason_data", "state_value", "state_updated_timestamp", "history")

@@ -15,14 +15,14 @@ from moto.elasticache.exceptions import InvalidParameterValueException, Password
 from moto.elasticache.models import ElastiCacheBackend, User
 from moto.elasticache.responses import ElastiCacheResponse
 
-from local_aws.moto_repairs.elasticache_errors import (
+from local_aws.resources.moto_repairs.elasticache_errors import (
     DefaultUserRequiredError,
     DuplicateUserNameError,
     InvalidUserGroupStateError,
     UserGroupAlreadyExistsError,
     UserGroupNotFoundError,
 )
-from local_aws.moto_repairs.patching import add, around
+from local_aws.resources.moto_repairs.patching import add, around
 
 _SHORTEST_PASSWORD = 16
 

@@ -20,7 +20,7 @@ from moto.core.utils import utcnow
 from moto.ecs.models import EC2ContainerServiceBackend, Service
 from moto.ecs.responses import EC2ContainerServiceResponse
 
-from local_aws.moto_repairs.patching import around
+from local_aws.resources.moto_repairs.patching import around
 
 _DROPPED_FROM_SERVICES = {
     "availabilityZoneRebalancing": "DISABLED",

@@ -12,7 +12,7 @@ from typing import Any
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.models import FakeBucket
 
-from local_aws.moto_repairs.patching import add
+from local_aws.resources.moto_repairs.patching import add
 
 
 def get_permission(self: FakeBucket, action: str, resource: str) -> Any:

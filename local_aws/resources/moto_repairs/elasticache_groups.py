@@ -21,11 +21,11 @@ from moto.elasticache.exceptions import CacheSubnetGroupNotFound, ReplicationGro
 from moto.elasticache.models import CacheSubnetGroup, ElastiCacheBackend, ReplicationGroup
 from moto.elasticache.responses import ElastiCacheResponse
 
-from local_aws.moto_repairs.elasticache_errors import NoOperationError, SubnetGroupInUseError
-from local_aws.moto_repairs.elasticache_members import forget_members, know_members, lay_out
-from local_aws.moto_repairs.elasticache_parameters import parameter_group
-from local_aws.moto_repairs.elasticache_users import user_group
-from local_aws.moto_repairs.patching import add, around
+from local_aws.resources.moto_repairs.elasticache_errors import NoOperationError, SubnetGroupInUseError
+from local_aws.resources.moto_repairs.elasticache_members import forget_members, know_members, lay_out
+from local_aws.resources.moto_repairs.elasticache_parameters import parameter_group
+from local_aws.resources.moto_repairs.elasticache_users import user_group
+from local_aws.resources.moto_repairs.patching import add, around
 
 _ENABLED = {"AutomaticFailoverEnabled": "automatic_failover", "MultiAZEnabled": "multi_az"}
 _TAKEN_OVER = {
