@@ -64,4 +64,15 @@ ROWS = (
         tags=_tagging("Document"),
         remove=call("delete_document", Name="id"),
     ),
+    Row(
+        type_name="AWS::SSM::Association",
+        service="ssm",
+        make=call("create_association"),
+        id="AssociationDescription.AssociationId",
+        attributes={"AssociationId": "id"},
+        change=call("update_association", AssociationId="id"),
+        whole=True,
+        tags=_tagging("Association"),
+        remove=call("delete_association", AssociationId="id"),
+    ),
 )

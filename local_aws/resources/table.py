@@ -116,6 +116,7 @@ class Row:
         make: creates the resource; takes, besides what its expressions say, every property that no step carries.
         id: the physical id, from the scope with the answer of `make` on top.
         absent: looks for the resource, and where it would be found, for a `make` that takes what is there for its own.
+        follow: waits for what became of `make`, where its answer is only a ticket, and returns the answer proper.
         name: the property whose value is made up where it is missing.
         translate: brings the properties into the operations' terms, before anything else looks at them.
         reads: describe the resource; each with the expression that finds it in the answer.
@@ -138,6 +139,7 @@ class Row:
     make: Call
     id: Expression
     absent: tuple[Call, str] | None = None
+    follow: Callable[[Task, Mapping[str, Any]], Mapping[str, Any]] | None = None
     name: Name | None = None
     translate: Callable[[Properties], Properties] | None = None
     reads: tuple[tuple[Call, str], ...] = ()
@@ -159,7 +161,9 @@ class Row:
         task = self._task(context, Made(""), {}, self.name.fill(context, properties) if self.name else properties)
         if self.absent and _is_there(task, *self.absent):
             raise AlreadyExistsError(f"{self.type_name}: {look_up(self.id, task.scope)} already exists")
-        answer = task.perform(self.make, **self._rest(self.make, task.new))
+        answer: Mapping[str, Any] = task.perform(self.make, **self._rest(self.make, task.new))
+        if self.follow:
+            answer = self.follow(task, answer)
         physical_id = look_up(self.id, {**task.scope, **answer})
         if not physical_id:
             raise NotMadeError(f"{self.type_name}: {self.make.operation} answered {answer}")

@@ -7,6 +7,9 @@ own dictionaries, as plain objects, so that it is saved and reset together with 
 from __future__ import annotations
 
 from local_aws.resources.moto_repairs import (
+    account,
+    acm,
+    awslambda,
     cloudwatch,
     ecs,
     elasticache_groups,
@@ -14,8 +17,22 @@ from local_aws.resources.moto_repairs import (
     elasticache_users,
     s3,
     ssm,
+    ssm_associations,
 )
 
+_MODULES = (
+    account,
+    acm,
+    awslambda,
+    cloudwatch,
+    ecs,
+    elasticache_groups,
+    elasticache_parameters,
+    elasticache_users,
+    s3,
+    ssm,
+    ssm_associations,
+)
 _applied: list[bool] = []
 
 
@@ -23,5 +40,5 @@ def apply() -> None:
     """Mend moto for the whole process; once is enough, and more does no harm."""
     if not _applied:
         _applied.append(True)
-        for module in (cloudwatch, ecs, elasticache_groups, elasticache_parameters, elasticache_users, s3, ssm):
+        for module in _MODULES:
             module.apply()
