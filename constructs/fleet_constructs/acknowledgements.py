@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 
-from fleet_constructs.arns import ACCOUNT, PARTITION
+from fleet_constructs.arns import account, partition
 
 
 def wildcard(resource: str, reason: str) -> cdk.Acknowledgment:
@@ -22,9 +22,9 @@ def wildcard(resource: str, reason: str) -> cdk.Acknowledgment:
 
 def managed_policy(policy_name: str, reason: str) -> cdk.Acknowledgment:
     """Accept one of AWS's own policies on a role."""
-    return _finding(f"AwsSolutions-IAM4[Policy::arn:{PARTITION}:iam::aws:policy/{policy_name}]", reason)
+    return _finding(f"AwsSolutions-IAM4[Policy::arn:{partition()}:iam::aws:policy/{policy_name}]", reason)
 
 
 def _finding(name: str, reason: str) -> cdk.Acknowledgment:
-    written = name.replace(PARTITION, "<AWS::Partition>").replace(ACCOUNT, "<AWS::AccountId>")
+    written = name.replace(partition(), "<AWS::Partition>").replace(account(), "<AWS::AccountId>")
     return cdk.Acknowledgment(id=written, reason=reason)

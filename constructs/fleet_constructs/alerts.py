@@ -14,7 +14,7 @@ from catalog import names
 from catalog.environment import Environment, Subscription
 from fleet_constructs.account_inputs import account_input, pascal_case
 from fleet_constructs.alarms import Condition, Metric, add_alarm
-from fleet_constructs.arns import ACCOUNT
+from fleet_constructs.arns import account
 from fleet_constructs.retention import Retention
 
 SOURCES = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
@@ -41,7 +41,7 @@ class Alerts(Construct):
                 principals=[iam.ServicePrincipal(source) for source in SOURCES],
                 actions=["kms:Decrypt", "kms:GenerateDataKey*"],
                 resources=["*"],
-                conditions={"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+                conditions={"StringEquals": {"aws:SourceAccount": account()}},
             )
         )
         self.topic = self._topic("Topic", names.alerts_topic(environment.name), environment.alerts.subscriptions)
@@ -65,7 +65,7 @@ class Alerts(Construct):
                 principals=[iam.ServicePrincipal(source) for source in SOURCES],
                 actions=["sns:Publish"],
                 resources=[topic.topic_arn],
-                conditions={"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+                conditions={"StringEquals": {"aws:SourceAccount": account()}},
             )
         )
         for subscription in subscriptions:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import functools
+
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
 from catalog import names
 from catalog.environment import Environment
 
-# Read once: each look at `cdk.Aws` is a round trip to Node.
-ACCOUNT = cdk.Aws.ACCOUNT_ID
-PARTITION = cdk.Aws.PARTITION
-URL_SUFFIX = cdk.Aws.URL_SUFFIX
+
+@functools.cache
+def account() -> str:
+    """Return the account, a token; kept, since each look at `cdk.Aws` is a round trip to Node."""
+    return cdk.Aws.ACCOUNT_ID
+
+
+@functools.cache
+def partition() -> str:
+    """Return the partition, a token."""
+    return cdk.Aws.PARTITION
 
 
 def arn(service: str, environment: Environment, resource: str) -> str:
     """Return the ARN of something in the environment's account and region."""
-    return f"arn:{PARTITION}:{service}:{environment.region}:{ACCOUNT}:{resource}"
+    return f"arn:{partition()}:{service}:{environment.region}:{account()}:{resource}"
 
 
 def log_group_arn(environment: Environment) -> str:
@@ -31,7 +40,7 @@ def repository_arn(repository_name: str, environment: Environment) -> str:
 
 def repository_uri(repository_name: str, environment: Environment) -> str:
     """Return where a repository's images are pulled from."""
-    return f"{ACCOUNT}.dkr.ecr.{environment.region}.{URL_SUFFIX}/{repository_name}"
+    return f"{account()}.dkr.ecr.{environment.region}.{cdk.Aws.URL_SUFFIX}/{repository_name}"
 
 
 def secret_arn(secret_name: str, environment: Environment) -> str:
@@ -48,7 +57,7 @@ def task_principal(environment: Environment) -> iam.PrincipalBase:
     """Return who may take on the role of a task: ECS, for tasks of this account only."""
     return iam.ServicePrincipal("ecs-tasks.amazonaws.com").with_conditions(
         {
-            "StringEquals": {"aws:SourceAccount": ACCOUNT},
+            "StringEquals": {"aws:SourceAccount": account()},
             "ArnLike": {"aws:SourceArn": arn("ecs", environment, "*")},
         }
     )

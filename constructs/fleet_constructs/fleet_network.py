@@ -9,19 +9,10 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from catalog.environment import Environment
-from fleet_constructs.arns import ACCOUNT
+from fleet_constructs.arns import account
 from fleet_constructs.retention import Retention
 from fleet_constructs.security_groups import SecurityGroups
 
-ENDPOINTS = {
-    "ecr.api": ec2.InterfaceVpcEndpointAwsService.ECR,
-    "ecr.dkr": ec2.InterfaceVpcEndpointAwsService.ECR_DOCKER,
-    "logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
-    "secretsmanager": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
-    "ssm": ec2.InterfaceVpcEndpointAwsService.SSM,
-    "ssmmessages": ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES,
-    "ec2": ec2.InterfaceVpcEndpointAwsService.EC2,
-}
 LOAD_BALANCER_LOG_PREFIX = "load-balancer"
 
 
@@ -64,7 +55,7 @@ class FleetNetwork(Construct):
         for name in network.interface_endpoints:
             self.vpc.add_interface_endpoint(
                 "".join(word.capitalize() for word in name.split(".")),
-                service=ENDPOINTS[name],
+                service=ec2.InterfaceVpcEndpointAwsService(name),
                 subnets=self.private_subnets,
                 security_groups=[self.security_groups.endpoints],
                 open=False,
@@ -94,8 +85,8 @@ class FleetNetwork(Construct):
                 sid="LoadBalancerLogs",
                 principals=[iam.ServicePrincipal("logdelivery.elasticloadbalancing.amazonaws.com")],
                 actions=["s3:PutObject"],
-                resources=[bucket.arn_for_objects(f"{LOAD_BALANCER_LOG_PREFIX}/AWSLogs/{ACCOUNT}/*")],
-                conditions={"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+                resources=[bucket.arn_for_objects(f"{LOAD_BALANCER_LOG_PREFIX}/AWSLogs/{account()}/*")],
+                conditions={"StringEquals": {"aws:SourceAccount": account()}},
             )
         )
         cdk.Validations.of(bucket).acknowledge(

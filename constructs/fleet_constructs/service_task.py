@@ -18,7 +18,7 @@ from catalog.environment import Environment
 from catalog.service import Architecture, Service
 from fleet_constructs.account_inputs import pascal_case
 from fleet_constructs.acknowledgements import wildcard
-from fleet_constructs.arns import ACCOUNT, PARTITION, arn, repository_uri
+from fleet_constructs.arns import account, arn, partition, repository_uri
 from fleet_constructs.fleet_network import FleetNetwork
 from fleet_constructs.retention import Retention
 
@@ -93,7 +93,9 @@ class ServiceTask(Construct):
     def _role(self) -> iam.Role:
         """Make the role of the service's own code: its certificate, and nothing that it was not given."""
         environment, service = self._platform.environment, self._service
-        bucket_arn = f"arn:{PARTITION}:s3:::{names.certificates_bucket(environment.name, ACCOUNT, environment.region)}"
+        bucket_arn = (
+            f"arn:{partition()}:s3:::{names.certificates_bucket(environment.name, account(), environment.region)}"
+        )
         own_certificate = f"{bucket_arn}/{names.certificate_prefix(service.name)}*"
         authorities = f"{bucket_arn}/ca/certificates/*"
         # By alias: the key stands in a stack that this one must not hold on to.
@@ -152,7 +154,7 @@ class ServiceTask(Construct):
             "SERVICE_CONTRACT": contract.service_contract(catalog, service),
             "HEALTH_PORT": str(names.HEALTH_PORT),
             "HEALTH_PATH": service.health_check.path,
-            "CERTIFICATES_BUCKET": names.certificates_bucket(environment.name, ACCOUNT, environment.region),
+            "CERTIFICATES_BUCKET": names.certificates_bucket(environment.name, account(), environment.region),
             "CERTIFICATES_PREFIX": names.certificate_prefix(service.name),
         }
         if service.cache:
