@@ -112,7 +112,13 @@ def _reduce_weak_values(values: weakref.WeakValueDictionary[Any, Any]) -> Any:
 
 def _reduce_default_dict(values: defaultdict[Any, Any]) -> Any:
     # For a class of moto's own pickle would call it with the factory alone, whatever the class wants.
-    return _default_dict, (type(values), values.default_factory), vars(values) or None, None, iter(values.items())
+    return (
+        _default_dict,
+        (type(values), values.default_factory),
+        getattr(values, "__dict__", None) or None,
+        None,
+        iter(values.items()),
+    )
 
 
 def _reduce_function(function: types.FunctionType) -> Any:
