@@ -1,8 +1,8 @@
-"""CloudWatch: composite alarms, and the state of alarms that nothing feeds.
+"""CloudWatch: composite alarms, the state of alarms that nothing feeds, and the tags of dashboards.
 
 moto 5.2.5 keeps composite alarms, but makes them only as a by-product of PutMetricAlarm; PutCompositeAlarm is unknown to it. And it
 calls a new alarm OK, and one that is put again, where AWS has INSUFFICIENT_DATA until a datapoint came and leaves the state alone:
-a fleet that sends no metrics would look healthy.
+a fleet that sends no metrics would look healthy. And it refuses tags on dashboards, which take them since 2025.
 """
 
 from __future__ import annotations
@@ -48,3 +48,12 @@ def apply() -> None:
         for name in _STATE if before else ():
             setattr(alarm, name, getattr(before, name))
         return alarm
+
+    @around(CloudWatchBackend, "tag_resource")
+    def dashboards_too(
+        original: Callable[..., None], backend: CloudWatchBackend, arn: str, tags: dict[str, str]
+    ) -> None:
+        if any(dashboard.arn == arn for dashboard in backend.dashboards.values()):
+            backend.tagger.tag_resource(arn, backend.tagger.convert_dict_to_tags_input(tags))
+        else:
+            original(backend, arn, tags)
