@@ -19,6 +19,17 @@ from catalog.source import Source
 MAX_DEPTH = 30
 MAX_NODES_BY_ALIAS = 20_000
 
+# What libyaml says, and what somebody who edits the file has done.
+_IN_OTHER_WORDS = {
+    "mapping values are not allowed in this context": (
+        "a ':' stands where none may: put the text in quotes, or check the indentation"
+    ),
+    "did not find expected key": "this line is indented otherwise than its neighbours",
+    "did not find expected '-' indicator": "this line is indented otherwise than its neighbours",
+    "could not find expected ':'": "the ':' after a key is missing",
+    "found unexpected end of stream": "a quote is never closed",
+    "found character that cannot start any token": "text that begins so must stand in quotes",
+}
 _ESCAPED_CONTROL = frozenset(map(chr, [*range(9), *range(11, 32), 127]))
 
 
@@ -96,7 +107,7 @@ class _Composer:
         text: str = event.value
         if event.style == '"' and not _ESCAPED_CONTROL.isdisjoint(text):
             self._fault(position, self._next_path(), "holds a control character, which no value may")
-        value = text if event.style else resolved(text)
+        value = text if event.style and event.tag is None else resolved(text)
         if self._expects_key():
             self._take_key(value, position)
             return
@@ -219,7 +230,8 @@ def _broken(source: Source, error: Any) -> Fault:
         return fault_at(
             source.file, position, (), "broken YAML: a tab stands where only spaces may; indent with spaces"
         )
+    problem = _IN_OTHER_WORDS.get(problem, problem)
     began = context_mark.line + 1 if context_mark is not None else position.line
-    where = f" (line {began})" if began != position.line else ""
+    where = f" (line {began})" if began < position.line else ""
     told = f"{problem}, {context}{where}" if context else problem
     return fault_at(source.file, position, (), f"broken YAML: {told}")

@@ -40,6 +40,19 @@ class Draft(Generic[ModelT]):
         node = self.tree.get(*path)
         return node is not None and node is self.whole.get(*path)
 
+    def is_sound(self, path: KeyPath, *keys: str) -> bool:
+        """Tell that none of some keys of a mapping was taken away for its shape: what stands in for it is no fault's ground."""
+        return not any(self.is_misshapen(*path, key) for key in keys)
+
+    def is_misshapen(self, *path: str | int) -> bool:
+        """Tell whether a value, or part of it, or what it stands in, has the wrong shape."""
+        for depth in range(1, len(path) + 1):
+            if self.whole.get(*path[:depth]) is None:
+                return False
+            if self.tree.get(*path[:depth]) is None:
+                return True
+        return self.tree.get(*path) is not self.whole.get(*path)
+
     def is_default(self, *path: str | int) -> bool:
         """Tell whether a value comes from the file's defaults."""
         node = self.tree.get(*path)
@@ -94,6 +107,8 @@ def drafted(
     typed, error = _validated(model, plain(whole))
     if error is not None:
         faults.extend(shape_faults(file, model, tree, error))
+    if not tree.is_mapping:
+        return None
     for _ in range(_ROUNDS):
         if error is None:
             break

@@ -25,6 +25,12 @@ ENVIRONMENTS = Path(__file__).parent.parent / "environments"
 _MOST_MERGED_VALUES = 2_000_000
 # What stands in for a required key that is missing, so that the rules can look at the rest.
 _STAND_INS: dict[str, Any] = {"group": "unknown", "description": "-", "owner": "-", "image": {"tag": "unknown"}}
+_ENVIRONMENT_STAND_INS: dict[str, Any] = {
+    "name": "unknown",
+    "region": "us-east-1",
+    "availability_zones": ["unknown-1", "unknown-2"],
+    "nats": {"ami_id": "ami-00000000"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ def check_environment(file: Path) -> CheckedEnvironment:
         root, faults = composed(read_source(file))
     except CatalogError as error:
         return CheckedEnvironment(None, error.faults)
-    draft = drafted(file, Environment, root, faults)
+    draft = drafted(file, Environment, root, faults, lambda data: {**_ENVIRONMENT_STAND_INS, **data})
     if draft is not None:
         check_environment_rules(draft)
     return CheckedEnvironment(None if draft is None or _errors_in(faults) else draft.model, in_order(faults))

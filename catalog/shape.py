@@ -106,7 +106,8 @@ def _unknown_key(model: type[BaseModel], path: KeyPath) -> str:
 def _told(model: type[BaseModel], path: KeyPath, details: Any) -> str:
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     field = reflect.field_at(model, path)
-    given = "the value" if _NEVER_QUOTED.intersection(map(str, path)) and details["loc"] == path else shown(value)
+    is_hidden = details["loc"] == path and not _NEVER_QUOTED.isdisjoint(map(str, path))
+    given = "the value" if is_hidden else shown(value)
     if kind in _WANTED_TYPES:
         wanted = _WANTED_TYPES[kind]
         return f"is empty; {wanted} is wanted" if value is None else f"{given} is not {wanted}{_type_hint(kind, value)}"
@@ -117,7 +118,7 @@ def _told(model: type[BaseModel], path: KeyPath, details: Any) -> str:
             told = f"{given} is out of range; allowed: {_range(field)}"
         case "string_pattern_mismatch":
             pattern = context["pattern"]
-            told = f"{given} is not allowed; allowed: {PATTERN_WORDS[pattern]}{_repaired(value, pattern)}"
+            told = f"{given} is not allowed; allowed: {PATTERN_WORDS[pattern]}{'' if is_hidden else _repaired(value, pattern)}"
         case "string_too_long":
             told = f"{given} has {len(value)} characters; at most {context['max_length']} are allowed"
         case "string_too_short":

@@ -39,6 +39,8 @@ def check(draft: Draft[Environment]) -> None:
 
 
 def _check_zones(draft: Draft[Environment]) -> None:
+    if not draft.given("availability_zones"):
+        return
     region = draft.model.region
     for index, zone in enumerate(draft.model.availability_zones):
         if draft.given("region") and not re.fullmatch(rf"{re.escape(region)}[a-z]", zone):
@@ -58,15 +60,15 @@ def _check_network(draft: Draft[Environment]) -> None:
         draft.report(("network", "cidr"), f"{told}; allowed: /{_LARGEST_VPC} to /{_SMALLEST_VPC}")
     for index, cidr in enumerate(draft.model.gateway.allowed_cidrs):
         _network(draft, ("gateway", "allowed_cidrs", index), cidr)
-    if network.nat_gateways > len(draft.model.availability_zones):
+    if network.nat_gateways > len(draft.model.availability_zones) and draft.given("availability_zones"):
         told = f"{network.nat_gateways} NAT gateways are more than the {len(draft.model.availability_zones)} zones"
         draft.report(("network", "nat_gateways"), told)
     endpoints = network.interface_endpoints
     _check_once(draft, ("network", "interface_endpoints"), endpoints)
     annotation = type(network).model_fields["interface_endpoints"].annotation
     missing = [name for name in get_args(get_args(bare_type(annotation))[0]) if name not in endpoints]
-    whole = draft.whole.get("network", "interface_endpoints")
-    if network.nat_gateways == 0 and missing and (whole is None or draft.given("network", "interface_endpoints")):
+    sound = draft.is_sound(("network",), "nat_gateways") and not draft.is_misshapen("network", "interface_endpoints")
+    if network.nat_gateways == 0 and missing and sound:
         told = f"without a NAT gateway nothing reaches {listed(missing, 'and')}; name them, or set nat_gateways to 1 or more"
         draft.report(("network", "interface_endpoints"), told)
 
@@ -85,12 +87,13 @@ def _network(draft: Draft[Environment], path: KeyPath, cidr: str) -> IPv4Network
 def _check_fargate(draft: Draft[Environment]) -> None:
     chosen = draft.model.fargate
     path = ("fargate", "max_memory")
-    if draft.tree.get(*path) is not None and not fargate.is_legal_size(chosen.max_cpu, chosen.max_memory):
+    is_legal = fargate.is_legal_size(chosen.max_cpu, chosen.max_memory)
+    if draft.given(*path) and not is_legal and draft.is_sound(path[:1], "max_cpu"):
         legal = fargate.MEMORY_MIB_BY_CPU_UNITS[chosen.max_cpu]
         nearest = min(legal, key=lambda memory: abs(memory - chosen.max_memory))
         told = f"{chosen.max_memory} MiB are not offered with max_cpu {chosen.max_cpu}"
         draft.report(path, f"{told}; allowed: {memory_told(chosen.max_cpu)}; did you mean {nearest}?")
-    if chosen.min_spot_percent and not chosen.allow_spot:
+    if chosen.min_spot_percent and not chosen.allow_spot and draft.is_sound(path[:1], "allow_spot"):
         draft.report(("fargate", "min_spot_percent"), "has no effect without `allow_spot: true`", "warning")
 
 
@@ -102,17 +105,19 @@ def _check_alerts(draft: Draft[Environment]) -> None:
     ):
         told = [f"{subscription.protocol} to {subscription.parameter}" for subscription in subscriptions]
         _check_once(draft, ("alerts", key), told)
-    if not alerts.subscriptions and draft.whole.get("alerts", "subscriptions", 0) is None:
+    if not alerts.subscriptions and not draft.is_misshapen("alerts", "subscriptions"):
         draft.report(("alerts", "subscriptions"), "is empty: nobody hears of an alarm", "warning")
 
 
 def _check_nats(draft: Draft[Environment]) -> None:
     nats = draft.model.nats
-    if draft.given("nats", "instance_type") and not _GRAVITON.fullmatch(nats.instance_type):
+    if not _GRAVITON.fullmatch(nats.instance_type):
         told = (
             f"{shown(nats.instance_type)} is no Graviton machine; allowed: types such as 't4g.small' and 'm7g.medium'"
         )
         draft.report(("nats", "instance_type"), told)
+    if not draft.is_sound(("nats",), "volume_gib", "volume_iops", "volume_throughput_mib"):
+        return
     if nats.volume_iops > nats.volume_gib * _IOPS_PER_GIB:
         told = f"{nats.volume_iops} are more than a disk of {nats.volume_gib} GiB does"
         draft.report(("nats", "volume_iops"), f"{told}; allowed: up to {nats.volume_gib * _IOPS_PER_GIB}")
@@ -124,12 +129,12 @@ def _check_nats(draft: Draft[Environment]) -> None:
 
 def _check_cache(draft: Draft[Environment]) -> None:
     cache = draft.model.cache
-    if cache.multi_az and cache.replicas_per_shard == 0:
+    if cache.multi_az and cache.replicas_per_shard == 0 and draft.is_sound(("cache",), "replicas_per_shard"):
         told = "there is no replica to stand in another zone; set `replicas_per_shard` to 1 or more"
         draft.report(("cache", "multi_az"), told)
     version = tuple(int(part) for part in cache.engine_version.split("."))
     fits = version <= _LAST_REDIS if cache.engine == "redis" else version >= _FIRST_VALKEY
-    if not fits:
+    if not fits and draft.is_sound(("cache",), "engine", "engine_version"):
         allowed = "up to 7.1" if cache.engine == "redis" else "7.2 or newer"
         where = draft.most_own(("cache",), "engine_version", "engine")
         draft.report(where, f"there is no {cache.engine} {cache.engine_version}; allowed: {allowed}")

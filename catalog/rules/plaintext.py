@@ -63,7 +63,7 @@ def look_of(value: str) -> str | None:
 def masked(value: str) -> str:
     """Return enough of a secret to find it by, and no more."""
     hint = value[:2] if len(value) >= _LONG_ENOUGH_TO_HINT and value[:2].isalnum() else ""
-    return f"{shown(f'{hint}****')} ({len(value)} characters)"
+    return f"{shown(f'{hint}****')} ({len(value)} character{'' if len(value) == 1 else 's'})"
 
 
 def _is_random(word: str) -> bool:

@@ -36,7 +36,7 @@ def _told(values: Sequence[int]) -> str:
 
 
 def _check_size(draft: Draft[Catalog], service: Service, path: KeyPath) -> None:
-    if fargate.is_legal_size(service.cpu, service.memory):
+    if fargate.is_legal_size(service.cpu, service.memory) or not draft.is_sound(path, "cpu", "memory"):
         return
     legal = fargate.MEMORY_MIB_BY_CPU_UNITS[service.cpu]
     nearest = min(legal, key=lambda memory: abs(memory - service.memory))
@@ -62,7 +62,7 @@ def _check_image(draft: Draft[Catalog], service: Service, path: KeyPath) -> None
 
 def _check_tasks(draft: Draft[Catalog], service: Service, path: KeyPath) -> None:
     scaling = service.autoscaling
-    if scaling is None:
+    if scaling is None or not draft.is_sound((*path, "autoscaling"), "min", "max"):
         return
     if scaling.min > scaling.max:
         told = f"{scaling.min} is more than the `max` of {scaling.max}"
@@ -81,19 +81,22 @@ def _check_tasks(draft: Draft[Catalog], service: Service, path: KeyPath) -> None
 
 def _check_health_check(draft: Draft[Catalog], service: Service, path: KeyPath) -> None:
     check = service.health_check
-    if check.timeout_seconds >= check.interval_seconds:
+    path = (*path, "health_check")
+    keys = ("timeout_seconds", "interval_seconds")
+    if check.timeout_seconds >= check.interval_seconds and draft.is_sound(path, *keys):
         told = f"a check may take {check.timeout_seconds} s and begins every {check.interval_seconds} s"
-        where = draft.most_own((*path, "health_check"), "timeout_seconds", "interval_seconds")
+        where = draft.most_own(path, *keys)
         draft.report(where, f"{told}; the timeout must be less than the interval")
 
 
 def _check_alarms(draft: Draft[Catalog], service: Service, path: KeyPath) -> None:
+    keys = ("datapoints_to_alarm", "evaluation_periods")
     for kind in ("cpu", "memory", "tasks"):
         alarm = getattr(service.alarms, kind)
-        if alarm.datapoints_to_alarm > alarm.evaluation_periods:
+        if alarm.datapoints_to_alarm > alarm.evaluation_periods and draft.is_sound((*path, "alarms", kind), *keys):
             told = f"{alarm.datapoints_to_alarm} datapoints cannot alarm where {alarm.evaluation_periods} are looked at"
-            where = draft.most_own((*path, "alarms", kind), "datapoints_to_alarm", "evaluation_periods")
+            where = draft.most_own((*path, "alarms", kind), *keys)
             draft.report(where, f"{told}; allowed: 1 to {alarm.evaluation_periods}")
-    if service.alarms.tasks.min_running > service.min_tasks:
+    if service.alarms.tasks.min_running > service.min_tasks and draft.is_sound(path, "replicas", "autoscaling"):
         told = f"the alarm would never end: it wants {service.alarms.tasks.min_running} tasks, and as few as {service.min_tasks} run"
         draft.report((*path, "alarms", "tasks", "min_running"), f"{told}; allowed: 1 to {service.min_tasks}")
