@@ -49,6 +49,11 @@ class Account:
         self._lock = threading.Lock()
 
     @property
+    def partition(self) -> str:
+        """The part of AWS that the region belongs to, which every ARN begins with."""
+        return self._session.get_partition_for_region(self.region)
+
+    @property
     def is_local(self) -> bool:
         """Whether this is the local AWS."""
         return self.server is not None

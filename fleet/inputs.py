@@ -9,9 +9,10 @@ from catalog import names
 from catalog.catalog import Catalog
 from catalog.environment import Environment
 from fleet.account import Account
+from fleet.chunks import chunks
 
 InputKind = Literal["email", "sms", "https", "certificate"]
-_PARAMETERS_A_REQUEST = 10
+PARAMETERS_A_REQUEST = 10
 _EXAMPLES: dict[InputKind, str] = {
     "email": "alerts@example.com",
     "sms": "+12025550123",
@@ -56,7 +57,6 @@ def required_inputs(catalog: Catalog, environment: Environment) -> list[AccountI
 def missing_inputs(account: Account, wanted: list[AccountInput]) -> list[AccountInput]:
     """Return those that the account does not hold."""
     found: set[str] = set()
-    for start in range(0, len(wanted), _PARAMETERS_A_REQUEST):
-        part = [wanted_input.parameter for wanted_input in wanted[start : start + _PARAMETERS_A_REQUEST]]
+    for part in chunks([wanted_input.parameter for wanted_input in wanted], PARAMETERS_A_REQUEST):
         found |= {parameter["Name"] for parameter in account.ssm.get_parameters(Names=part)["Parameters"]}
     return [wanted_input for wanted_input in wanted if wanted_input.parameter not in found]

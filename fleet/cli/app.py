@@ -18,6 +18,12 @@ class FleetGroup(LazyGroup):
 
     lazy_commands: ClassVar[dict[str, LazyCommand]] = {
         "catalog": LazyCommand("fleet.cli.catalog_commands", "Check, read and edit the service catalog."),
+        "deploy": LazyCommand("fleet.cli.deploy_command", "Deploy the whole catalog to an environment, and verify it."),
+        "verify": LazyCommand("fleet.cli.verify_command", "Compare an environment with the catalog."),
+        "diff": LazyCommand("fleet.cli.diff_command", "Show what a deployment would change."),
+        "destroy": LazyCommand("fleet.cli.destroy_command", "Remove an environment, all but what is retained."),
+        "images": LazyCommand("fleet.cli.images_commands", "Check and push the container images."),
+        "local": LazyCommand("fleet.cli.local_commands", "Start, find and stop the AWS on this machine."),
     }
 
 

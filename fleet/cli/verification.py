@@ -1,0 +1,98 @@
+"""Print what a verification saw: a table of the services, one of what they stand on, what is wanting, the verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from fleet.cli.output import Format, result, result_json, say, styled, table
+from fleet.verify.check import Check
+from fleet.verify.run import Report, ServiceRow
+
+_SHOWN_CHECKS = 60
+# What the second table calls the families of checks that are not about services and their alarms.
+_PLATFORM = {
+    "account": "account",
+    "cluster": "cluster",
+    "stack": "stacks",
+    "repository": "image repositories",
+    "log-group": "log group",
+    "log-stream": "log streams",
+    "topic": "alert topics",
+    "key": "key of the topics",
+    "subscription": "subscriptions",
+    "alarm": "stray alarms",
+}
+
+
+def print_report(report: Report, output: Format) -> None:
+    """Print a report to stdout."""
+    if output == "json":
+        result_json(_as_json(report))
+        return
+    result(_service_table(report))
+    result("")
+    result(_platform_table(report))
+    result("")
+    for check in report.warnings:
+        say(_told(check, styled("warning", "yellow")))
+    for check in report.wanting[:_SHOWN_CHECKS]:
+        result(_told(check, styled(check.status, "red")))
+    if len(report.wanting) > _SHOWN_CHECKS:
+        result(f"… and {len(report.wanting) - _SHOWN_CHECKS} more; --format json has them all")
+    if not report.claims_tasks:
+        result("deployed; running tasks: not claimed by the local AWS")
+    result(styled(report.verdict, "green" if report.good else "red"))
+
+
+def _service_table(report: Report) -> str:
+    headers = ["group", "service", "tasks", "alarms", "state"]
+    if report.claims_tasks:
+        headers[3:3] = ["running", "healthy"]
+    rows = [_service_row(row, claims_tasks=report.claims_tasks) for row in report.services]
+    return table(headers, rows, right=range(2, len(headers) - 1))
+
+
+def _service_row(row: ServiceRow, *, claims_tasks: bool) -> Sequence[object]:
+    counts = row.counts
+    running = [counts.running if counts else "-", counts.healthy if counts else "-"] if claims_tasks else []
+    if not row.enabled:
+        return [row.group, row.service, "0", *(["-", "-"] if claims_tasks else []), "0", f"disabled: {row.reason}"]
+    state = "deployed" if row.good else styled("wanting", "red")
+    return [row.group, row.service, counts.desired if counts else "-", *running, f"{row.alarms_wired}/3", state]
+
+
+def _platform_table(report: Report) -> str:
+    about_services = {row.service for row in report.services}
+    seen: dict[str, Counter[str]] = {}
+    for check in report.checks:
+        family = check.id.partition(".")[0]
+        if check.subject in about_services or (family == "alarm" and check.id != "alarm.strays"):
+            continue
+        seen.setdefault(_PLATFORM.get(family, family), Counter())[check.status] += 1
+    rows = []
+    for what, statuses in seen.items():
+        bad = statuses["wanting"] + statuses["unknown"]
+        state = styled("wanting", "red") if bad else "as it should be"
+        rows.append((what, f"{statuses.total() - bad}/{statuses.total()}", state))
+    return table(("platform", "checks", "state"), rows, right=[1])
+
+
+def _told(check: Check, status: str) -> str:
+    told = f"{status}: {check.subject}: {check.id}: expected {check.expected}, found {check.found}"
+    return f"{told}\n  {check.fix}" if check.fix else told
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    return {
+        "environment": report.environment,
+        "account": report.account,
+        "region": report.region,
+        "good": report.good,
+        "verdict": report.verdict,
+        "tasks_claimed": report.claims_tasks,
+        "services": [asdict(row) for row in report.services],
+        "checks": [asdict(check) for check in report.checks],
+    }
