@@ -121,7 +121,7 @@ class Cache(Model):
 class Environment(Model):
     """One environment."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,11}$")]
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,7}$")]
     """Name; the file's too."""
     account: Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")] | None = None
     """Account that the environment belongs to; a deployment to another is refused. Any account where the key is missing."""

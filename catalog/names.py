@@ -14,7 +14,7 @@ NATS_NODES = ("nats-1", "nats-2", "nats-3")
 REFERENCE_RUNTIME = "reference-service"
 RESERVED_IDENTITIES = ("operator", "provisioner", "loadtest", "metrics")
 PLATFORM_ALARM_PREFIX = "platform-"
-LONGEST_ENVIRONMENT_NAME = 12
+LONGEST_ENVIRONMENT_NAME = 8  # the bucket of certificates has it in its name, beside account and region: 63 characters
 
 # What the platform tells a container; a name that ends in `*` stands for all that begin so.
 PLATFORM_VARIABLES = (
@@ -143,8 +143,12 @@ def secret(service: str, name: str, environment: str) -> str:
 
 
 def cache_secret(service: str, environment: str) -> str:
-    """Return the name of the secret with a service's user and password in the cache."""
-    return f"{PLATFORM}/{environment}/cache/{service}"
+    """Return the name of the secret with a service's user and password in the cache.
+
+    It does not end in the service's name: Secrets Manager takes a hyphen and six characters for the end that it adds itself, and
+    would look for another secret.
+    """
+    return f"{PLATFORM}/{environment}/cache/{service}/user"
 
 
 def parameter(environment: str, name: str) -> str:

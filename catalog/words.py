@@ -33,7 +33,7 @@ PATTERN_WORDS: dict[str, str] = {
     r"^ami-[0-9a-f]{8,17}$": "the id of a machine image, such as 'ami-0a1b2c3d4e5f60718'",
     r"^[0-9]+\.[0-9]+$": "a version such as '8.1' (in quotes, or YAML reads a number)",
     r"^cache\.[a-z0-9]+\.[a-z0-9]+$": "a type of cache machine, such as 'cache.t4g.small'",
-    r"^[a-z][a-z0-9]{0,11}$": "up to 12 lower-case letters and digits, beginning with a letter",
+    r"^[a-z][a-z0-9]{0,7}$": "up to 8 lower-case letters and digits, beginning with a letter",
     r"^[0-9]{12}$": "the 12 digits of an AWS account (in quotes, or YAML reads a number)",
     r"^[a-z]{2}(-[a-z]+)+-[0-9]$": "a region of AWS, such as 'us-east-1'",
 }

@@ -56,7 +56,9 @@ def test_each_service_that_uses_the_cache_is_a_user_that_sees_its_own_keys_alone
 
 def test_every_user_but_the_one_who_may_do_nothing_has_a_password_from_a_secret(small: Fleet) -> None:
     (password,) = small.one(USER, UserName="state-manager-nats")["Passwords"]
-    secret = small.one("AWS::SecretsManager::Secret", Name="gaming-system/prod/cache/state-manager-nats").logical_id
+    secret = small.one(
+        "AWS::SecretsManager::Secret", Name="gaming-system/prod/cache/state-manager-nats/user"
+    ).logical_id
     assert small.text("cache", password) == (
         f"{{{{resolve:secretsmanager:${{cache:{secret}}}:SecretString:password::}}}}"
     )

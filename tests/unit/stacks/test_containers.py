@@ -244,7 +244,7 @@ def test_secrets_come_by_arn_from_secrets_manager(small: Fleet) -> None:
     assert secrets(small, "state-manager-nats") == {
         "SIGNING_KEY": f"${{services-game:{own.logical_id}}}",
         "PROVIDER_KEY": f"{arn}somewhere/provider:key::",
-        "CACHE_SECRET": f"{arn}gaming-system/prod/cache/state-manager-nats",
+        "CACHE_SECRET": f"{arn}gaming-system/prod/cache/state-manager-nats/user",
     }
 
 

@@ -105,7 +105,7 @@ def test_the_execution_role_has_exactly_what_the_stacks_tasks_need(small: Fleet)
         "Secrets": {
             "Action": "secretsmanager:GetSecretValue",
             "Resource": [
-                f"{secret}gaming-system/prod/cache/state-manager-nats-??????",
+                f"{secret}gaming-system/prod/cache/state-manager-nats/user-??????",
                 f"{secret}gaming-system/prod/state-manager-nats/SIGNING_KEY-??????",
                 f"{secret}somewhere/provider-??????",
             ],
