@@ -103,18 +103,18 @@ def drafted(
         faults: Faults so far; those that are found are added.
         completed: Gives plain data the stand-ins for required keys that are missing.
     """
-    whole = tree
-    typed, error = _validated(model, plain(whole))
+    typed, error = _validated(model, plain(tree))
     if error is not None:
         faults.extend(shape_faults(file, model, tree, error))
     if not tree.is_mapping:
         return None
+    sound = tree
     for _ in range(_ROUNDS):
         if error is None:
             break
-        tree = without(tree, bad_paths(error))
-        typed, error = _validated(model, completed(plain(tree)))
-    return None if typed is None else Draft(file, typed, tree, whole, faults)
+        typed, error = _validated(model, completed(plain(sound)))
+        sound = without(sound, bad_paths(error)) if error else sound
+    return None if typed is None else Draft(file, typed, sound, tree, faults)
 
 
 def _validated(model: type[ModelT], data: Any) -> tuple[ModelT | None, ValidationError | None]:

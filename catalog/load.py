@@ -165,9 +165,15 @@ def _named(file: Path, services: Node, name: str, entry: Node, faults: list[Faul
 
 def _completed(data: Any) -> Any:
     """Return a catalog's data with a stand-in for every required key that is missing."""
-    services = {name: {**_STAND_INS, **entry} for name, entry in data.get("services", {}).items()}
-    groups = {name: {"description": "-", **group} for name, group in data.get("groups", {}).items()}
-    return {"groups": groups or {_STAND_INS["group"]: {"description": "-"}}, "services": services}
+    groups = _each_completed(data.get("groups"), {"description": "-"})
+    services = _each_completed(data.get("services"), _STAND_INS)
+    return {**data, "groups": groups or {_STAND_INS["group"]: {"description": "-"}}, "services": services or {}}
+
+
+def _each_completed(section: Any, stand_ins: dict[str, Any]) -> Any:
+    if not isinstance(section, dict):
+        return section
+    return {name: {**stand_ins, **entry} if isinstance(entry, dict) else entry for name, entry in section.items()}
 
 
 def _size(node: Node) -> int:
