@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ from fleet.cli.output import Format, result, result_json, say, styled, table
 from fleet.verify.check import Check
 from fleet.verify.run import Report, ServiceRow
 
-_SHOWN_CHECKS = 60
+_SHOWN_SUBJECTS = 8
 # What the second table calls the families of checks that are not about services and their alarms.
 _PLATFORM = {
     "account": "account",
@@ -36,12 +37,10 @@ def print_report(report: Report, output: Format) -> None:
     result("")
     result(_platform_table(report))
     result("")
-    for check in report.warnings:
-        say(_told(check, styled("warning", "yellow")))
-    for check in report.wanting[:_SHOWN_CHECKS]:
-        result(_told(check, styled(check.status, "red")))
-    if len(report.wanting) > _SHOWN_CHECKS:
-        result(f"… and {len(report.wanting) - _SHOWN_CHECKS} more; --format json has them all")
+    for line in _told(report.warnings, styled("warning", "yellow", sys.stderr)):
+        say(line)
+    for line in _told(report.wanting, styled("wanting", "red")):
+        result(line)
     if not report.claims_tasks:
         result("deployed; running tasks: not claimed by the local AWS")
     result(styled(report.verdict, "green" if report.good else "red"))
@@ -60,7 +59,7 @@ def _service_row(row: ServiceRow, *, claims_tasks: bool) -> Sequence[object]:
     running = [counts.running if counts else "-", counts.healthy if counts else "-"] if claims_tasks else []
     if not row.enabled:
         return [row.group, row.service, "0", *(["-", "-"] if claims_tasks else []), "0", f"disabled: {row.reason}"]
-    state = "deployed" if row.good else styled("wanting", "red")
+    state = "deployed" if row.good else styled("wanting" if counts else "missing", "red")
     return [row.group, row.service, counts.desired if counts else "-", *running, f"{row.alarms_wired}/3", state]
 
 
@@ -80,9 +79,24 @@ def _platform_table(report: Report) -> str:
     return table(("platform", "checks", "state"), rows, right=[1])
 
 
-def _told(check: Check, status: str) -> str:
-    told = f"{status}: {check.subject}: {check.id}: expected {check.expected}, found {check.found}"
-    return f"{told}\n  {check.fix}" if check.fix else told
+def _told(checks: Sequence[Check], mark: str) -> Iterator[str]:
+    """Yield what is wrong; what is wrong with many in the same way is told once, as one missing stack takes much with it."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for check in checks:
+        key = (
+            check.id,
+            check.expected,
+            check.found,
+            check.fix,
+            "not to be seen: " if check.status == "unknown" else "",
+        )
+        alike.setdefault(key, []).append(check.subject)
+    for (check_id, expected, found, fix, unseen), subjects in alike.items():
+        more = f" and {len(subjects) - _SHOWN_SUBJECTS} more" if len(subjects) > _SHOWN_SUBJECTS else ""
+        yield f"{mark}: {check_id}: {unseen}expected {expected}, found {found}"
+        yield f"  {', '.join(subjects[:_SHOWN_SUBJECTS])}{more}"
+        if fix:
+            yield f"  → {fix}"
 
 
 def _as_json(report: Report) -> dict[str, Any]:

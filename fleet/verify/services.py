@@ -67,7 +67,7 @@ def check_services(scope: Scope, threads: Executor) -> SeenServices:
         seen.task_ids[service.name] = [task["taskArn"].rpartition("/")[2] for task in mine]
         seen.counts[service.name] = _check_counts(scope, checks, service, found, mine)
         _check_scaling(checks, service, targets.get(service.name))
-        _check_deployment(checks, service, found)
+        _check_deployment(checks, service, found, wanted="COMPLETED" if scope.claims_tasks else None)
         _check_network(scope, checks, service, found)
         check_task_definition(scope, checks, service, definition_of[service.name])
     for name in sorted(deployed.keys() - {service.name for service in scope.catalog.enabled}):
@@ -155,8 +155,15 @@ def _check_scaling(checks: Checks, service: Service, target: Mapping[str, Any] |
     checks.equal("service.autoscaling", service.name, expected, found)
 
 
-def _check_deployment(checks: Checks, service: Service, found: Mapping[str, Any]) -> None:
-    """Check that a deployment never has fewer tasks than before, and takes itself back when it fails."""
+def _check_deployment(checks: Checks, service: Service, found: Mapping[str, Any], *, wanted: str | None) -> None:
+    """Check that a deployment never has fewer tasks than before, takes itself back when it fails, and that the last did not.
+
+    Args:
+        checks: Where it is taken down.
+        service: The catalog's entry.
+        found: The service as ECS describes it.
+        wanted: State that its last deployment must have come to, where there is anything behind it.
+    """
     configuration = found.get("deploymentConfiguration", {})
     breaker = configuration.get("deploymentCircuitBreaker", {})
     checks.equal("service.circuit-breaker", service.name, expected=True, found=breaker.get("enable"))
@@ -170,7 +177,8 @@ def _check_deployment(checks: Checks, service: Service, found: Mapping[str, Any]
     rollout = next(
         (one.get("rolloutState") for one in found.get("deployments", []) if one["status"] == "PRIMARY"), None
     )
-    checks.holds("service.rollout", service.name, rollout in {None, "COMPLETED"}, "COMPLETED", rollout or "not told")
+    good = rollout == wanted if wanted else rollout != "FAILED"
+    checks.holds("service.rollout", service.name, good, wanted or "not FAILED", rollout or "not told")
 
 
 def _check_network(scope: Scope, checks: Checks, service: Service, found: Mapping[str, Any]) -> None:
