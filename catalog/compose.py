@@ -219,19 +219,27 @@ def _start(event: Any) -> Position:
 
 def _broken(source: Source, error: Any) -> Fault:
     """Put libyaml's complaint in the words and at the place that help most."""
-    problem = str(getattr(error, "problem", None) or error)
-    context = getattr(error, "context", None)
     mark, context_mark = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    problem, context = getattr(error, "problem", "it cannot be read"), getattr(error, "context", None)
     if context_mark is not None and (mark is None or "end of stream" in problem or mark.line >= source.lines):
         # What was never closed is found where it begins, not at the end of the file.
-        mark, context_mark = context_mark, mark
-    position = START if mark is None else Position(mark.line + 1, mark.column + 1, mark.index)
+        mark, context_mark = context_mark, None
+    position = _inside(source, mark)
     if source.text[position.offset : position.offset + 1] == "\t":
         return fault_at(
             source.file, position, (), "broken YAML: a tab stands where only spaces may; indent with spaces"
         )
-    problem = _IN_OTHER_WORDS.get(problem, problem)
     began = context_mark.line + 1 if context_mark is not None else position.line
     where = f" (line {began})" if began < position.line else ""
-    told = f"{problem}, {context}{where}" if context else problem
-    return fault_at(source.file, position, (), f"broken YAML: {told}")
+    told = _IN_OTHER_WORDS.get(problem, problem)
+    return fault_at(source.file, position, (), f"broken YAML: {f'{told}, {context}{where}' if context else told}")
+
+
+def _inside(source: Source, mark: Any) -> Position:
+    """Return a parser's mark as a position; one below the last line moves to that line's end."""
+    if mark is None:
+        return START
+    if mark.line < source.lines:
+        return Position(mark.line + 1, mark.column + 1, mark.index)
+    text = source.text.rstrip("\r\n")
+    return Position(text.count("\n") + 1, len(text) - text.rfind("\n"), len(text))
