@@ -103,7 +103,12 @@ def _reduce_public_key(key: Any) -> Any:
 
 
 def _reduce_certificate(certificate: x509.Certificate) -> Any:
-    return x509.load_der_x509_certificate, (certificate.public_bytes(Encoding.DER),)
+    return _certificate, (certificate.public_bytes(Encoding.DER),)
+
+
+def _certificate(der: bytes) -> x509.Certificate:
+    # A function of ours: pickle finds the library's own by a module's name that cannot be imported.
+    return x509.load_der_x509_certificate(der)
 
 
 def _reduce_weak_values(values: weakref.WeakValueDictionary[Any, Any]) -> Any:

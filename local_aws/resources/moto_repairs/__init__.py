@@ -9,6 +9,7 @@ from __future__ import annotations
 from local_aws.resources.moto_repairs import (
     account,
     acm,
+    application_autoscaling,
     awslambda,
     cloudwatch,
     ec2,
@@ -24,6 +25,7 @@ from local_aws.resources.moto_repairs import (
 _MODULES = (
     account,
     acm,
+    application_autoscaling,
     awslambda,
     cloudwatch,
     ec2,
