@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,11 @@ from catalog.scalars import resolved
 from catalog.service import Service
 from catalog.source import Source, read_source
 from catalog.text import TextFile
+from catalog.words import PATTERN_WORDS
 
 _USUAL_STEP = 2
+_TRUTHS_OF_YAML_1_1 = frozenset({"y", "n", "yes", "no", "on", "off"})
+(_NAME_PATTERN,) = (rule.pattern for rule in Service.model_fields["name"].metadata)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 ,.;()_/'-]*[A-Za-z0-9.)]")
 
 
@@ -64,6 +67,8 @@ def add_service(
         CatalogError: The catalog is not valid, or would not be; it stays untouched.
     """
     edit = _Edit(file)
+    if not re.fullmatch(_NAME_PATTERN, name):
+        edit.refuse(("services",), f"{shown(name)} is not allowed; allowed: {PATTERN_WORDS[_NAME_PATTERN]}", None)
     if name in edit.before.services:
         edit.refuse(("services", name), f"there is a service {shown(name)} already", edit.services.keys[name])
     if group not in edit.before.groups:
@@ -164,7 +169,7 @@ class _Edit:
 
     def set_keys(self, name: str, values: dict[str, Any], *, after: Iterable[str]) -> None:
         """Give keys of an entry a value: in the place of the old one, or in a line of their own below the first of `after`."""
-        entry = self.services.value[name]
+        entry = self._own_entry(name, tuple(values))
         missing = []
         for key, value in values.items():
             if (node := entry.get(key)) is not None:
@@ -182,18 +187,23 @@ class _Edit:
         indent = " " * self._column(entry)
         self.text.insert_lines(line, [f"{indent}{told}" for told in missing])
 
-    def remove_keys(self, name: str, keys: Iterable[str]) -> None:
+    def remove_keys(self, name: str, keys: Collection[str]) -> None:
         """Remove keys of an entry with their values."""
-        entry = self.services.value[name]
+        entry = self._own_entry(name, keys)
+        if self.text.is_flow(entry):
+            self.text.remove_flow_members(entry, keys)
+            return
         for key in keys:
-            node = entry.get(key)
-            if node is None:
-                continue
-            start = entry.keys[key]
-            if self.text.is_flow(entry):
-                self.text.remove_flow_member(start.offset, node)
-            else:
-                self.text.remove_lines(start.line - 1, self.text.last_line(node) + 1)
+            if (node := entry.get(key)) is not None:
+                self.text.remove_lines(entry.keys[key].line - 1, self.text.last_line(node) + 1)
+
+    def _own_entry(self, name: str, keys: Collection[str]) -> Node:
+        """Return an entry whose text is nobody else's: neither it nor one of the keys is an alias."""
+        path: KeyPath = ("services", name)
+        entry: Node = self.services.value[name]
+        if entry.path != path or any(node.path != (*path, key) for key in keys if (node := entry.get(key)) is not None):
+            self.refuse(path, "stands in an anchor that others share; edit the file by hand", self.services.keys[name])
+        return entry
 
     def finish(self, name: str, **expected: Any) -> Edited:
         """Load the new text, and write it where it is the old catalog with nothing but the wanted change."""
@@ -243,5 +253,6 @@ def _block(fields: dict[str, Any], indent: str, width: int) -> list[str]:
 def _scalar(value: str | float) -> str:
     """Return a value as YAML, without quotes where it reads the same without."""
     if isinstance(value, str):
-        return value if _PLAIN.fullmatch(value) and resolved(value) == value else json.dumps(value, ensure_ascii=False)
+        reads_as_text = resolved(value) == value and value.lower() not in _TRUTHS_OF_YAML_1_1
+        return value if _PLAIN.fullmatch(value) and reads_as_text else json.dumps(value, ensure_ascii=False)
     return str(value).lower()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from catalog.faults import CatalogError, fault_at
@@ -65,29 +66,31 @@ class TextFile:
 
     def remove_lines(self, start: int, end: int) -> None:
         """Remove the lines from one index up to another."""
-        first, last = self._offset(start), self._offset(end)
-        if end == len(self._lines) and not self._text.endswith("\n") and start > 0:
-            first -= len(self.eol)  # the line above is the last one now, and has no end either
-        self.replace(first, last, "")
+        self.replace(self._offset(start), self._offset(end), "")
 
-    def remove_flow_member(self, start: int, value: Node) -> None:
-        """Remove a member of a mapping in braces, with the comma that parts it from its neighbour."""
-        end = self._end(value)
-        rest = self._text[end:]
-        after = rest.lstrip()
-        if after.startswith(","):
-            end += len(rest) - len(after[1:].lstrip(" "))
-        else:
-            before = self._text[:start].rstrip()
-            start = len(before.removesuffix(",")) if before.endswith(",") else start
-        self.replace(start, end, "")
+    def remove_flow_members(self, mapping: Node, keys: Collection[str]) -> None:
+        """Remove members of a mapping in braces, with the commas that part them from those that stay."""
+        members = list(mapping.value)
+        starts = [mapping.keys[key].offset for key in members]
+        ends = [self._end(mapping.value[key]) for key in members]
+        index = 0
+        while index < len(members):
+            first = index
+            while index < len(members) and members[index] in keys:
+                index += 1
+            if index == first:
+                index += 1
+            elif index < len(members):
+                self.replace(starts[first], starts[index], "")
+            else:
+                self.replace(ends[first - 1] if first else starts[first], ends[-1], "")
 
     def result(self) -> str:
         """Return the text with all changes; those at the same place stand in the order in which they were made."""
         text = self._text
         for start, end, new in sorted(self._changes, key=lambda change: change[:2], reverse=True):
             text = text[:start] + new + text[end:]
-        return text
+        return text if self._text.endswith("\n") else text.removesuffix(self.eol)
 
     def write(self, text: str) -> None:
         """Write a text in the file's place: all of it or nothing, with the file's mode.
