@@ -56,10 +56,13 @@ def synthesise(catalog: Catalog, environment: Environment, context: Mapping[str,
 
     with ThreadPoolExecutor(max_workers=1) as background:
         # jsii is not thread-safe: until the engine is there, nothing else may talk to Node. A test holds our modules to that.
-        engine = background.submit(cdk.CloudFormationValidatePlugin)
+        # `cdk --no-validation` sets the variable.
+        wanted = os.environ.get("CDK_VALIDATION") != "false"
+        engine = background.submit(cdk.CloudFormationValidatePlugin) if wanted else None
         from stacks.fleet import build_fleet  # noqa: PLC0415
     app = cdk.App(context=dict(context), outdir=os.environ.get("CDK_OUTDIR", "cdk.out"), analytics_reporting=False)
-    cdk.Validations.of(app).add_plugins(engine.result())
+    if engine:
+        cdk.Validations.of(app).add_plugins(engine.result())
     if environment.account:
         # The CLI would look the zones up, and run the app twice for it.
         app.node.set_context(
