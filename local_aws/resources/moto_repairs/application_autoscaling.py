@@ -69,7 +69,9 @@ def apply() -> None:
         if target.service_namespace == "ecs":
             _, cluster, name = target.resource_id.split("/")
             (service,), _ = backend.ecs_backend.describe_services(cluster, [name])
-            wanted = min(max(service.desired_count, target.min_capacity), target.max_capacity)
+            wanted = min(
+                max(service.desired_count, target.min_capacity or 0), target.max_capacity or service.desired_count
+            )
             if wanted != service.desired_count:
                 backend.ecs_backend.update_service({"cluster": cluster, "service": name, "desired_count": wanted})
                 service.deployments[0]["desiredCount"] = wanted
