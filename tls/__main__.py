@@ -1,0 +1,5 @@
+"""`python -m tls`."""
+
+from tls.cli import app
+
+app(prog_name="python -m tls")
