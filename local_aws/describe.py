@@ -28,14 +28,14 @@ def _output(output: Output) -> dict[str, Any]:
     }
 
 
-def stack(described: Stack, description: str | None) -> dict[str, Any]:
+def stack(described: Stack) -> dict[str, Any]:
     """Return a stack for DescribeStacks."""
     settings = described.settings
     return {
         "StackId": described.id,
         "StackName": described.name,
         "ChangeSetId": described.last_change_set,
-        "Description": description,
+        "Description": settings.description if settings else None,
         "Parameters": [parameter.described(key) for key, parameter in settings.parameters.items()] if settings else [],
         "CreationTime": described.created,
         "LastUpdatedTime": described.updated,
@@ -54,9 +54,9 @@ def stack(described: Stack, description: str | None) -> dict[str, Any]:
     }
 
 
-def stack_summary(described: Stack, description: str | None) -> dict[str, Any]:
+def stack_summary(described: Stack) -> dict[str, Any]:
     """Return a stack for ListStacks."""
-    full = stack(described, description)
+    full = stack(described)
     keys = (
         "StackId",
         "StackName",
@@ -67,7 +67,7 @@ def stack_summary(described: Stack, description: str | None) -> dict[str, Any]:
         "StackStatusReason",
         "DriftInformation",
     )
-    return {**{key: full[key] for key in keys}, "TemplateDescription": description}
+    return {**{key: full[key] for key in keys}, "TemplateDescription": full["Description"]}
 
 
 def resource(owner: Stack, described: Resource) -> dict[str, Any]:

@@ -71,6 +71,7 @@ class Settings:
     """What one deployment asks for."""
 
     template_body: str
+    description: str | None = None
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()

@@ -188,6 +188,7 @@ class Requests:
         previous = stack.settings
         settings = Settings(
             template_body=body,
+            description=template.description,
             parameters=parameters.settle(
                 template.parameters,
                 request.parameters,

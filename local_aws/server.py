@@ -12,7 +12,6 @@ from typing import Any
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 os.environ.pop("INITIAL_NO_AUTH_ACTION_COUNT", None)
 
-from moto.cloudformation import urls as cloudformation_urls
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
@@ -86,7 +85,6 @@ class LocalAws:
 
     def __init__(self, directory: StateDirectory, port: int = 0) -> None:
         moto_repairs.apply()
-        cloudformation_urls.url_paths = {"{0}/$": CloudFormationApi.dispatch}
         self._directory = directory
         loaded = directory.load()
         self._server = _listen(port, loaded.port)
@@ -95,7 +93,7 @@ class LocalAws:
         gate = Gate()
         stacks = loaded.stacks
         self._keeper = Keeper(gate, lambda: directory.save(stacks, self.port))
-        application = Gated(Dispatcher(), gate, self._keeper)
+        application = Gated(Dispatcher({"cloudformation": CloudFormationApi.dispatch}), gate, self._keeper)
         clients = ServerClients(self.endpoint, InProcess(application))
         world = World(handler_for, clients, gate, self._keeper.commit, stacks=stacks)
         self._operations = Operations(world)

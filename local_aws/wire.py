@@ -1,140 +1,19 @@
-"""The CloudFormation API, on moto's wire layer: its parsing and its serialisation, over our engine."""
+"""The operations of the CloudFormation API."""
 
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
-
-from moto.core.exceptions import ServiceException
-from moto.core.responses import ActionResult, BaseResponse
-from moto.core.utils import camelcase_to_underscores
+from typing import Any
 
 from local_aws import describe
 from local_aws.errors import RequestRefusedError
-from local_aws.model import REVIEW, Stack
-from local_aws.operations import DO_NOTHING
-from local_aws.requests import DeploymentRequest, Requests
-from local_aws.template import load, parse
-
-log = logging.getLogger(__name__)
-
-_PAGE = 100
-# The CDK CLI asks for a stack's status every five seconds. To it a busy stack's answer is held until the operation ends, or
-# for this long, so that a deployment of many quick stacks does not consist of waiting. Its events are polled apart from that.
-_HOLD_SECONDS = 20.0
-_CDK_AGENT = "aws-cdk/"
-
-# What a request may say and the engine would have to pass over in silence. ImportExistingResources is not among them: it only
-# permits what does not happen here, and a resource that exists already still fails its creation.
-_NOT_CARRIED: dict[str, Callable[[Any], bool]] = {
-    "DeploymentMode": bool,
-    "NotificationARNs": bool,
-    "ResourceTypes": bool,
-    "ResourcesToImport": bool,
-    "RollbackConfiguration": lambda value: bool(value and value.get("RollbackTriggers")),
-    "StackPolicyBody": bool,
-    "StackPolicyDuringUpdateBody": bool,
-    "StackPolicyDuringUpdateURL": bool,
-    "StackPolicyURL": bool,
-    "TimeoutInMinutes": bool,
-    "DeploymentConfig": lambda value: (value or {}).get("Mode", "STANDARD") != "STANDARD",
-}
+from local_aws.model import REVIEW
+from local_aws.template import parse
+from local_aws.wire_request import CloudFormationRequest
 
 
-class _Refused(ServiceException):
-    """An error of ours on its way to the caller."""
-
-
-class CloudFormationApi(BaseResponse):
-    """One request of the CloudFormation API.
-
-    moto makes one object of this class for each request, so what they share is an attribute of the class.
-    """
-
-    engine: ClassVar[Requests]
-
-    def __init__(self) -> None:
-        super().__init__(service_name="cloudformation")
-        self.automated_parameter_parsing = True
-        self.params: Mapping[str, Any] = {}
-
-    def call_action(self) -> Any:
-        """Answer the request."""
-        self._hold()
-        result: Any
-        try:
-            with self.engine.world.gate.request():
-                result = self._answer()
-        except RequestRefusedError as error:
-            result = _Refused(error.code, str(error))
-        except Exception as error:
-            log.exception("%s broke", self._get_action())
-            result = _Refused("InternalFailure", f"Internal failure of the local AWS: {error!r}")
-        status, headers, body = self.serialized(ActionResult(result))
-        headers, body = self._enrich_response(headers, body)
-        return status, headers, body
-
-    def _answer(self) -> Any:
-        action = self._get_action()
-        method: Callable[[], Any] | None = getattr(self, f"do_{camelcase_to_underscores(action)}", None)
-        if method is None:
-            raise RequestRefusedError(f"{action} is not carried by the local AWS", "UnsupportedOperation")
-        return method()
-
-    def _hold(self) -> None:
-        """Wait, before a stack is described to the CDK CLI, until the stack is no longer busy."""
-        if self._get_action() != "DescribeStacks" or _CDK_AGENT not in self.headers.get("User-Agent", ""):
-            return
-        name = self.params.get("StackName")
-        stack = self.engine.world.find(self.region, str(name)) if name else None
-        if stack is not None and stack.is_busy:
-            self.engine.operations.wait(stack, _HOLD_SECONDS)
-
-    # -- reading the request
-
-    def _stack(self, key: str = "StackName") -> Stack:
-        return self.engine.stack(self.region, str(self.params[key]))
-
-    def _template_body(self) -> str | None:
-        body, url = self.params.get("TemplateBody"), self.params.get("TemplateURL")
-        if self.params.get("UsePreviousTemplate"):
-            if body or url:
-                raise RequestRefusedError("You cannot specify both usePreviousTemplate and Template Body/Template URL.")
-            return None
-        if not body and not url:
-            raise RequestRefusedError("Either Template URL or Template Body must be specified.")
-        return str(body) if body else self.engine.world.template_at(self.region, str(url))
-
-    def _deployment(self) -> DeploymentRequest:
-        for name, is_asked in _NOT_CARRIED.items():
-            if name in self.params and is_asked(self.params[name]):
-                raise RequestRefusedError(f"{name} is not carried by the local AWS")
-        # An empty list takes all tags off, and no list leaves them: the two differ only by the bare key.
-        tags = {tag["Key"]: tag["Value"] for tag in self.params.get("Tags") or []}
-        return DeploymentRequest(
-            template_body=self._template_body(),
-            parameters=self.params.get("Parameters") or [],
-            tags=tags if tags or "Tags" in self.querystring else None,
-            capabilities=tuple(self.params.get("Capabilities") or ()),
-            role_arn=self.params.get("RoleARN"),
-            token=self.params.get("ClientRequestToken") or self.params.get("ClientToken"),
-        )
-
-    def _on_failure(self) -> str:
-        if self.params.get("DisableRollback"):
-            return DO_NOTHING
-        return str(self.params.get("OnFailure") or "ROLLBACK")
-
-    def _page(self, key: str, items: list[Any]) -> dict[str, Any]:
-        start = int(self.params.get("NextToken") or 0)
-        following = start + _PAGE
-        return {key: items[start:following], "NextToken": str(following) if following < len(items) else None}
-
-    @staticmethod
-    def _description(stack: Stack) -> str | None:
-        return load(stack.settings.template_body).get("Description") if stack.settings else None
+class CloudFormationApi(CloudFormationRequest):
+    """One request of the CloudFormation API, answered by the method that its operation names."""
 
     # -- stacks
 
@@ -144,16 +23,16 @@ class CloudFormationApi(BaseResponse):
             self.current_account,
             self.region,
             str(self.params["StackName"]),
-            self._deployment(),
-            on_failure=self._on_failure(),
+            self.deployment(),
+            on_failure=self.on_failure(),
             protect=bool(self.params.get("EnableTerminationProtection")),
         )
         return {"StackId": stack.id}
 
     def do_update_stack(self) -> Any:
         """Begin to update a stack."""
-        stack = self._stack()
-        self.engine.update_stack(stack, self._deployment(), on_failure=self._on_failure())
+        stack = self.stack()
+        self.engine.update_stack(stack, self.deployment(), on_failure=self.on_failure())
         return {"StackId": stack.id}
 
     def do_delete_stack(self) -> Any:
@@ -169,19 +48,19 @@ class CloudFormationApi(BaseResponse):
 
     def do_rollback_stack(self) -> Any:
         """Begin to take a failed deployment back."""
-        stack = self._stack()
+        stack = self.stack()
         self.engine.operations.roll_back(stack, token=self.params.get("ClientRequestToken"))
         return {"StackId": stack.id}
 
     def do_continue_update_rollback(self) -> Any:
         """Begin to go on with a roll-back that failed."""
         skip = frozenset(self.params.get("ResourcesToSkip") or ())
-        self.engine.operations.roll_back(self._stack(), skip=skip, token=self.params.get("ClientRequestToken"))
+        self.engine.operations.roll_back(self.stack(), skip=skip, token=self.params.get("ClientRequestToken"))
         return {}
 
     def do_update_termination_protection(self) -> Any:
         """Allow or forbid the deletion of a stack."""
-        stack = self._stack()
+        stack = self.stack()
         stack.termination_protection = bool(self.params["EnableTerminationProtection"])
         return {"StackId": stack.id}
 
@@ -189,21 +68,19 @@ class CloudFormationApi(BaseResponse):
         """Tell of one stack or of all."""
         name = self.params.get("StackName")
         if name is None:
-            return self._page(
+            return self.page(
                 "Stacks",
-                [describe.stack(stack, self._description(stack)) for stack in self.engine.world.standing(self.region)],
+                [describe.stack(stack) for stack in self.engine.world.standing(self.region)],
             )
-        stack = self._stack()
-        return {"Stacks": [describe.stack(stack, self._description(stack))]}
+        stack = self.stack()
+        return {"Stacks": [describe.stack(stack)]}
 
     def do_list_stacks(self) -> Any:
         """List the stacks, the deleted ones among them."""
         wanted = self.params.get("StackStatusFilter") or []
         stacks = [stack for stack in list(self.engine.world.stacks.values()) if stack.region == self.region]
         chosen = [stack for stack in stacks if not wanted or stack.status in wanted]
-        return self._page(
-            "StackSummaries", [describe.stack_summary(stack, self._description(stack)) for stack in reversed(chosen)]
-        )
+        return self.page("StackSummaries", [describe.stack_summary(stack) for stack in reversed(chosen)])
 
     # -- events and resources
 
@@ -213,16 +90,16 @@ class CloudFormationApi(BaseResponse):
         stack = self.engine.world.find(self.region, name)
         if stack is None:
             raise RequestRefusedError(f"Stack [{name}] does not exist")
-        return self._page("StackEvents", [describe.event(event) for event in reversed(list(stack.events))])
+        return self.page_of_latest("StackEvents", [describe.event(event) for event in list(stack.events)])
 
     def do_describe_events(self) -> Any:
         """Tell what happened to a stack; of the filters, failures alone is carried."""
         if not self.params.get("StackName"):
             raise RequestRefusedError("DescribeEvents without StackName is not carried by the local AWS")
         only_failed = bool((self.params.get("Filters") or {}).get("FailedEvents"))
-        events = reversed(list(self._stack().events))
+        events = list(self.stack().events)
         chosen = [describe.event(event) for event in events if not only_failed or event.status.endswith("_FAILED")]
-        return self._page("OperationEvents", chosen)
+        return self.page_of_latest("OperationEvents", chosen)
 
     def do_list_hook_results(self) -> Any:
         """List the results of hooks: there are no hooks here."""
@@ -232,7 +109,7 @@ class CloudFormationApi(BaseResponse):
         """Tell of the resources of a stack, found by its name or by one of them."""
         wanted = self.params.get("LogicalResourceId")
         physical = self.params.get("PhysicalResourceId")
-        stacks = [self._stack()] if self.params.get("StackName") else list(self.engine.world.standing(self.region))
+        stacks = [self.stack()] if self.params.get("StackName") else list(self.engine.world.standing(self.region))
         if not self.params.get("StackName"):
             stacks = [
                 stack
@@ -247,7 +124,7 @@ class CloudFormationApi(BaseResponse):
 
     def do_describe_stack_resource(self) -> Any:
         """Tell of one resource of a stack."""
-        stack, name = self._stack(), str(self.params["LogicalResourceId"])
+        stack, name = self.stack(), str(self.params["LogicalResourceId"])
         if name not in stack.resources:
             raise RequestRefusedError(f"Resource {name} does not exist for stack {stack.name}")
         resource = stack.resources[name]
@@ -256,8 +133,8 @@ class CloudFormationApi(BaseResponse):
 
     def do_list_stack_resources(self) -> Any:
         """List the resources of a stack."""
-        stack = self._stack()
-        return self._page(
+        stack = self.stack()
+        return self.page(
             "StackResourceSummaries",
             [describe.resource(stack, resource) for resource in list(stack.resources.values())],
         )
@@ -268,7 +145,7 @@ class CloudFormationApi(BaseResponse):
         listed = [
             {"ExportingStackId": stack.id, "Name": name, "Value": output.value} for name, (stack, output) in exports
         ]
-        return self._page("Exports", listed)
+        return self.page("Exports", listed)
 
     def do_list_imports(self) -> Any:
         """List the stacks that use an export."""
@@ -276,7 +153,7 @@ class CloudFormationApi(BaseResponse):
         users = self.engine.world.importers(self.region, export)
         if not users:
             raise RequestRefusedError(f"Export '{export}' is not imported by any stack.")
-        return self._page("Imports", users)
+        return self.page("Imports", users)
 
     # -- change sets
 
@@ -288,7 +165,7 @@ class CloudFormationApi(BaseResponse):
             stack,
             str(self.params["ChangeSetName"]),
             kind,
-            self._deployment(),
+            self.deployment(),
             description=self.params.get("Description"),
             on_failure=self.params.get("OnStackFailure"),
         )
@@ -303,8 +180,8 @@ class CloudFormationApi(BaseResponse):
 
     def do_list_change_sets(self) -> Any:
         """List the change sets of a stack."""
-        stack = self._stack()
-        return self._page(
+        stack = self.stack()
+        return self.page(
             "Summaries",
             [describe.change_set_summary(stack, change_set) for change_set in list(stack.change_sets.values())],
         )
@@ -341,7 +218,7 @@ class CloudFormationApi(BaseResponse):
             )
             body = change_set.settings.template_body
         else:
-            settings = self._stack().settings
+            settings = self.stack().settings
             body = settings.template_body if settings else "{}"
         return {"TemplateBody": body, "StagesAvailable": ["Original", "Processed"]}
 
@@ -349,17 +226,17 @@ class CloudFormationApi(BaseResponse):
         """Tell what a template holds."""
         body: str | None
         if self.params.get("StackName"):
-            stack = self._stack()
+            stack = self.stack()
             if stack.status == REVIEW or stack.settings is None:
                 raise RequestRefusedError("GetTemplateSummary cannot be called on REVIEW_IN_PROGRESS stacks.")
             body = stack.settings.template_body
         else:
-            body = self._template_body()
+            body = self.template_body()
         return self._summary(body)
 
     def do_validate_template(self) -> Any:
         """Check the shape of a template, and that each of its types is carried."""
-        return self._summary(self._template_body())
+        return self._summary(self.template_body())
 
     def _summary(self, body: str | None) -> dict[str, Any]:
         template = parse(body or "")

@@ -91,7 +91,9 @@ class LocalAwsProcess:
         names = [item["Name"] for page in parameters for item in page]
         values = {name: self.client("ssm").get_parameter(Name=name)["Parameter"]["Value"] for name in names}
         topics = self.client("sns").list_topics()["Topics"]
-        attributes = [self.client("sns").get_topic_attributes(TopicArn=topic["TopicArn"])["Attributes"] for topic in topics]
+        attributes = [
+            self.client("sns").get_topic_attributes(TopicArn=topic["TopicArn"])["Attributes"] for topic in topics
+        ]
         return {
             "parameters": values,
             "topics": {topic["TopicArn"]: topic.get("DisplayName") for topic in attributes},
@@ -120,14 +122,20 @@ class Cli:
             "CI": "1",
         }
         command = [str(ROOT / "node_modules" / ".bin" / "cdk"), "--no-notices", "--no-version-reporting", *arguments]
-        done = subprocess.run(command, cwd=self.home, env=environment, capture_output=True, text=True, timeout=CLI_SECONDS, check=False)
+        done = subprocess.run(
+            command, cwd=self.home, env=environment, capture_output=True, text=True, timeout=CLI_SECONDS, check=False
+        )
         printed = done.stdout + done.stderr
-        assert (done.returncode == 0) is succeeds, f"{' '.join(arguments)} ended with {done.returncode}:\n{printed}\n{self.server.log()}"
+        assert (done.returncode == 0) is succeeds, (
+            f"{' '.join(arguments)} ended with {done.returncode}:\n{printed}\n{self.server.log()}"
+        )
         return printed
 
     def deploy(self, assembly: Path, *arguments: str, succeeds: bool = True) -> str:
         """Deploy all stacks of an assembly."""
-        return self.run("--app", str(assembly), "deploy", "--all", "--require-approval", "never", *arguments, succeeds=succeeds)
+        return self.run(
+            "--app", str(assembly), "deploy", "--all", "--require-approval", "never", *arguments, succeeds=succeeds
+        )
 
     def destroy(self, assembly: Path, *arguments: str, succeeds: bool = True) -> str:
         """Destroy all stacks of an assembly."""
@@ -169,7 +177,10 @@ class Assembly:
         assets = {"version": "55.0.0", "files": files, "dockerImages": {}}
         (self.folder / f"{name}.assets.json").write_text(json.dumps(assets), encoding="utf-8")
         needs = {"requiresBootstrapStackVersion": 6, "bootstrapStackVersionSsmParameter": _VERSION}
-        artifacts[f"{name}.assets"] = {"type": "cdk:asset-manifest", "properties": {"file": f"{name}.assets.json", **needs}}
+        artifacts[f"{name}.assets"] = {
+            "type": "cdk:asset-manifest",
+            "properties": {"file": f"{name}.assets.json", **needs},
+        }
         artifacts[name] = {
             "type": "aws:cloudformation:stack",
             "environment": f"aws://{ACCOUNT}/{REGION}",
@@ -189,5 +200,10 @@ class Assembly:
 
     @staticmethod
     def _file(path: str, key: str) -> dict[str, Any]:
-        destination = {"bucketName": _ASSETS, "objectKey": key, "region": REGION, "assumeRoleArn": _role("file-publishing")}
+        destination = {
+            "bucketName": _ASSETS,
+            "objectKey": key,
+            "region": REGION,
+            "assumeRoleArn": _role("file-publishing"),
+        }
         return {"source": {"path": path, "packaging": "file"}, "destinations": {"here": destination}}

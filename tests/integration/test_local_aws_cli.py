@@ -59,8 +59,14 @@ def test_a_stacks_life(cli: Cli, server: LocalAwsProcess, assembly: Assembly) ->
     """Create, no-op, diff, update in place, replacement passed on, add, remove, destroy."""
 
     def version(value: str, topic_name: str, **more: Any) -> Path:
-        resources = {"Plain": parameter(value, Name="/life/plain"), "Topic": topic(TopicName=topic_name), "User": parameter(ref("Topic"), Name="/life/user")}
-        return assembly.write({"life": {"Resources": {**resources, **more}, "Outputs": {"Topic": {"Value": ref("Topic")}}}})
+        resources = {
+            "Plain": parameter(value, Name="/life/plain"),
+            "Topic": topic(TopicName=topic_name),
+            "User": parameter(ref("Topic"), Name="/life/user"),
+        }
+        return assembly.write(
+            {"life": {"Resources": {**resources, **more}, "Outputs": {"Topic": {"Value": ref("Topic")}}}}
+        )
 
     untouched = server.inventory()
     printed = cli.deploy(version("one", "first"))
@@ -94,10 +100,21 @@ def test_a_stacks_life(cli: Cli, server: LocalAwsProcess, assembly: Assembly) ->
     server.client("ssm").delete_parameter(Name="/life/kept")
 
 
-def test_a_failed_create_leaves_nothing_and_the_next_try_works(cli: Cli, server: LocalAwsProcess, assembly: Assembly) -> None:
+def test_a_failed_create_leaves_nothing_and_the_next_try_works(
+    cli: Cli, server: LocalAwsProcess, assembly: Assembly
+) -> None:
     server.client("ssm").put_parameter(Name="/taken", Type="String", Value="by somebody else")
     before = server.inventory()
-    written = assembly.write({"retried": {"Resources": {"First": topic(TopicName="retried"), "Second": parameter("v", Name="/taken", DependsOn="First")}}})
+    written = assembly.write(
+        {
+            "retried": {
+                "Resources": {
+                    "First": topic(TopicName="retried"),
+                    "Second": parameter("v", Name="/taken", DependsOn="First"),
+                }
+            }
+        }
+    )
 
     printed = cli.deploy(written, succeeds=False)
 
@@ -112,9 +129,19 @@ def test_a_failed_create_leaves_nothing_and_the_next_try_works(cli: Cli, server:
     cli.destroy(written)
 
 
-def test_a_failed_update_is_rolled_back_to_the_same_inventory(cli: Cli, server: LocalAwsProcess, assembly: Assembly) -> None:
+def test_a_failed_update_is_rolled_back_to_the_same_inventory(
+    cli: Cli, server: LocalAwsProcess, assembly: Assembly
+) -> None:
     server.client("ssm").put_parameter(Name="/taken", Type="String", Value="by somebody else")
-    cli.deploy(assembly.write({"back": {"Resources": {"Value": parameter("one", Name="/back/value"), "Topic": topic(TopicName="back-one")}}}))
+    cli.deploy(
+        assembly.write(
+            {
+                "back": {
+                    "Resources": {"Value": parameter("one", Name="/back/value"), "Topic": topic(TopicName="back-one")}
+                }
+            }
+        )
+    )
     before = server.inventory()
 
     broken = {
@@ -135,7 +162,16 @@ def test_a_failed_update_is_rolled_back_to_the_same_inventory(cli: Cli, server: 
 
 def test_without_roll_back_the_next_try_goes_on(cli: Cli, server: LocalAwsProcess, assembly: Assembly) -> None:
     server.client("ssm").put_parameter(Name="/taken", Type="String", Value="by somebody else")
-    written = assembly.write({"paused": {"Resources": {"First": parameter("v", Name="/paused/first"), "Second": parameter("v", Name="/taken", DependsOn="First")}}})
+    written = assembly.write(
+        {
+            "paused": {
+                "Resources": {
+                    "First": parameter("v", Name="/paused/first"),
+                    "Second": parameter("v", Name="/taken", DependsOn="First"),
+                }
+            }
+        }
+    )
     cli.deploy(written, "--no-rollback", succeeds=False)
     assert server.status("paused") == "CREATE_FAILED"
     assert "/paused/first" in server.inventory()["parameters"]
@@ -146,7 +182,16 @@ def test_without_roll_back_the_next_try_goes_on(cli: Cli, server: LocalAwsProces
 
     server.client("ssm").put_parameter(Name="/taken-too", Type="String", Value="by somebody else")
     cli.deploy(
-        assembly.write({"paused": {"Resources": {"First": parameter("w", Name="/paused/first"), "Third": parameter("v", Name="/taken-too", DependsOn="First")}}}),
+        assembly.write(
+            {
+                "paused": {
+                    "Resources": {
+                        "First": parameter("w", Name="/paused/first"),
+                        "Third": parameter("v", Name="/taken-too", DependsOn="First"),
+                    }
+                }
+            }
+        ),
         "--no-rollback",
         succeeds=False,
     )
@@ -164,7 +209,10 @@ def test_parameters_and_conditions(cli: Cli, server: LocalAwsProcess, assembly: 
             "given": {
                 "Parameters": {"Size": {"Type": "String", "Default": "small", "AllowedValues": ["small", "big"]}},
                 "Conditions": {"Big": {"Fn::Equals": [ref("Size"), "big"]}},
-                "Resources": {"A": parameter(ref("Size"), Name="/given/size"), "B": {**parameter("x", Name="/given/big"), "Condition": "Big"}},
+                "Resources": {
+                    "A": parameter(ref("Size"), Name="/given/size"),
+                    "B": {**parameter("x", Name="/given/big"), "Condition": "Big"},
+                },
             }
         }
     )
@@ -175,7 +223,9 @@ def test_parameters_and_conditions(cli: Cli, server: LocalAwsProcess, assembly: 
     assert {"/given/size", "/given/big"} <= server.inventory()["parameters"].keys()
 
     assert "(no changes)" in cli.deploy(written), "the previous value is used"
-    assert "must be one of AllowedValues: [small, big]" in cli.deploy(written, "--parameters", "given:Size=huge", succeeds=False)
+    assert "must be one of AllowedValues: [small, big]" in cli.deploy(
+        written, "--parameters", "given:Size=huge", succeeds=False
+    )
     cli.deploy(written, "--parameters", "given:Size=small")
     assert "/given/big" not in server.inventory()["parameters"]
     cli.destroy(written)
@@ -183,7 +233,14 @@ def test_parameters_and_conditions(cli: Cli, server: LocalAwsProcess, assembly: 
 
 def test_a_value_that_changed_in_ssm_is_deployed(cli: Cli, server: LocalAwsProcess, assembly: Assembly) -> None:
     server.client("ssm").put_parameter(Name="/input", Type="String", Value="one")
-    written = assembly.write({"reader": {"Parameters": {"Input": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/input"}}, "Resources": {"A": parameter(ref("Input"), Name="/reader")}}})
+    written = assembly.write(
+        {
+            "reader": {
+                "Parameters": {"Input": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/input"}},
+                "Resources": {"A": parameter(ref("Input"), Name="/reader")},
+            }
+        }
+    )
     cli.deploy(written)
     assert "(no changes)" in cli.deploy(written)
 
@@ -198,14 +255,19 @@ def test_a_value_that_changed_in_ssm_is_deployed(cli: Cli, server: LocalAwsProce
 def test_exports_are_kept_while_in_use(cli: Cli, server: LocalAwsProcess, assembly: Assembly) -> None:
     def version(**output: Any) -> Path:
         producer = {"Resources": {"Topic": topic(TopicName="exported")}, **output}
-        consumer = {"Resources": {"A": parameter({"Fn::ImportValue": "shared-topic"}, Name="/imported")}, "depends": ["producer"]}
+        consumer = {
+            "Resources": {"A": parameter({"Fn::ImportValue": "shared-topic"}, Name="/imported")},
+            "depends": ["producer"],
+        }
         return assembly.write({"producer": producer, "consumer": consumer})
 
     export = {"Outputs": {"Topic": {"Value": ref("Topic"), "Export": {"Name": "shared-topic"}}}}
     cli.deploy(version(**export))
     assert server.inventory()["parameters"]["/imported"].endswith(":exported")
 
-    printed = cli.run("--app", str(version()), "deploy", "producer", "--exclusively", "--require-approval", "never", succeeds=False)
+    printed = cli.run(
+        "--app", str(version()), "deploy", "producer", "--exclusively", "--require-approval", "never", succeeds=False
+    )
     assert "Export shared-topic cannot be deleted as it is in use by consumer" in printed
     assert server.status("producer") == "UPDATE_ROLLBACK_COMPLETE"
 
@@ -219,7 +281,9 @@ def test_exports_are_kept_while_in_use(cli: Cli, server: LocalAwsProcess, assemb
 
 
 def test_a_file_is_published_before_its_stack(cli: Cli, server: LocalAwsProcess, assembly: Assembly) -> None:
-    written = assembly.write({"filed": {"Resources": {"A": parameter("v", Name="/filed")}, "files": {"hello.txt": "hello, world"}}})
+    written = assembly.write(
+        {"filed": {"Resources": {"A": parameter("v", Name="/filed")}, "files": {"hello.txt": "hello, world"}}}
+    )
 
     cli.deploy(written)
 
@@ -228,7 +292,9 @@ def test_a_file_is_published_before_its_stack(cli: Cli, server: LocalAwsProcess,
     cli.destroy(written)
 
 
-def test_tags_reach_the_resources_and_change_with_the_stack(cli: Cli, server: LocalAwsProcess, assembly: Assembly) -> None:
+def test_tags_reach_the_resources_and_change_with_the_stack(
+    cli: Cli, server: LocalAwsProcess, assembly: Assembly
+) -> None:
     def version(tags: dict[str, str]) -> Path:
         return assembly.write({"tagged": {"Resources": {"Topic": topic(TopicName="tagged")}, "tags": tags}})
 
@@ -249,7 +315,9 @@ def test_tags_reach_the_resources_and_change_with_the_stack(cli: Cli, server: Lo
 
 
 def test_stacks_in_parallel(cli: Cli, server: LocalAwsProcess, assembly: Assembly) -> None:
-    stacks: dict[str, dict[str, Any]] = {f"wide-{index}": {"Resources": {"A": parameter("v", Name=f"/wide/{index}")}} for index in range(6)}
+    stacks: dict[str, dict[str, Any]] = {
+        f"wide-{index}": {"Resources": {"A": parameter("v", Name=f"/wide/{index}")}} for index in range(6)
+    }
     stacks["last"] = {"Resources": {"A": parameter("v", Name="/wide/last")}, "depends": list(stacks)}
 
     cli.deploy(assembly.write(stacks), "--concurrency", "4")
@@ -274,11 +342,16 @@ def test_direct_deployment(cli: Cli, server: LocalAwsProcess, assembly: Assembly
 @pytest.mark.parametrize(
     ("resource", "message"),
     [
-        ({"Type": "AWS::QLDB::Ledger", "Properties": {"PermissionsMode": "STANDARD"}}, "AWS::QLDB::Ledger is not carried by the local AWS"),
+        (
+            {"Type": "AWS::QLDB::Ledger", "Properties": {"PermissionsMode": "STANDARD"}},
+            "AWS::QLDB::Ledger is not carried by the local AWS",
+        ),
         (parameter("v", Colour="red"), "Encountered unsupported property Colour"),
     ],
 )
-def test_what_is_not_carried_is_named_and_leaves_no_stack(cli: Cli, server: LocalAwsProcess, assembly: Assembly, resource: dict[str, Any], message: str) -> None:
+def test_what_is_not_carried_is_named_and_leaves_no_stack(
+    cli: Cli, server: LocalAwsProcess, assembly: Assembly, resource: dict[str, Any], message: str
+) -> None:
     assert message in cli.deploy(assembly.write({"refused": {"Resources": {"A": resource}}}), succeeds=False)
 
     with pytest.raises(ClientError, match="Stack with id refused does not exist"):
@@ -294,7 +367,14 @@ def test_an_operation_that_is_not_carried_says_so(server: LocalAwsProcess) -> No
 
 def test_a_deployment_survives_the_server(cli: Cli, server: LocalAwsProcess, assembly: Assembly) -> None:
     """Killed or stopped, the server comes back at the same address with everything that it had."""
-    written = assembly.write({"survivor": {"Resources": {"A": parameter("v", Name="/survivor"), "B": topic(TopicName="survivor")}, "Outputs": {"B": {"Value": ref("B")}}}})
+    written = assembly.write(
+        {
+            "survivor": {
+                "Resources": {"A": parameter("v", Name="/survivor"), "B": topic(TopicName="survivor")},
+                "Outputs": {"B": {"Value": ref("B")}},
+            }
+        }
+    )
     cli.deploy(written)
     before, endpoint = server.inventory(), server.address()["endpoint"]
 
@@ -314,16 +394,30 @@ def test_a_deployment_survives_the_server(cli: Cli, server: LocalAwsProcess, ass
 
 def test_the_server_listens_on_loopback_alone(server: LocalAwsProcess) -> None:
     assert server.process is not None
-    listening = [connection.laddr.ip for connection in psutil.Process(server.process.pid).net_connections() if connection.status == psutil.CONN_LISTEN]
+    listening = [
+        connection.laddr.ip
+        for connection in psutil.Process(server.process.pid).net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    ]
 
     assert listening == ["127.0.0.1"]
 
 
 def test_a_second_server_is_refused_in_plain_words(server: LocalAwsProcess) -> None:
-    done = subprocess.run([sys.executable, "-m", "local_aws", "serve", "--state", server.state], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "local_aws", "serve", "--state", server.state],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
     assert done.returncode == 2
-    assert re.fullmatch(rf"local AWS: a local AWS runs on .* already \(pid {server.address()['pid']}, http://127\.0\.0\.1:\d+\); .*\n", done.stderr)
+    assert re.fullmatch(
+        rf"local AWS: a local AWS runs on .* already \(pid {server.address()['pid']}, http://127\.0\.0\.1:\d+\); .*\n",
+        done.stderr,
+    )
     assert server.address()["pid"] == server.process.pid if server.process else False
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
+
 from local_aws.errors import UnsupportedTypeError
 from local_aws.model import Stack
 from local_aws.operations import Operations
@@ -27,7 +28,7 @@ class FakeHandler:
     inventory: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     undeletable: set[str] = field(default_factory=set)
-    before_update: Callable[[str], None] = lambda _name: None
+    before_update: Callable[[str], object] = lambda _name: None
     made: int = 0
 
     def create(self, context: Context, properties: Mapping[str, Any]) -> Made:
@@ -139,12 +140,18 @@ class Engine:
         self.requests.execute(stack, change_set, disable_rollback=disable_rollback, token=None)
         return self.ended(stack)
 
-    def plan(self, name: str, template: Any, parameters: Mapping[str, str] | None = None, **options: Any) -> dict[str, dict[str, Any]]:
+    def plan(
+        self, name: str, template: Any, parameters: Mapping[str, str] | None = None, **options: Any
+    ) -> dict[str, dict[str, Any]]:
         """Return the changes that a change set would make, by logical id."""
         stack = self.requests.stack(REGION, name)
-        change_set = self.requests.create_change_set(stack, "a-plan", "UPDATE", self.request(template, parameters, **options))
+        change_set = self.requests.create_change_set(
+            stack, "a-plan", "UPDATE", self.request(template, parameters, **options)
+        )
         del stack.change_sets[change_set.id]
-        return {change["ResourceChange"]["LogicalResourceId"]: change["ResourceChange"] for change in change_set.changes}
+        return {
+            change["ResourceChange"]["LogicalResourceId"]: change["ResourceChange"] for change in change_set.changes
+        }
 
     def delete(self, name: str, **options: Any) -> Stack:
         stack = self.requests.stack(REGION, name)
@@ -159,7 +166,11 @@ class Engine:
 
 def parameter(value: Any = "v", **more: Any) -> dict[str, Any]:
     """Return a resource of a template; its name cannot be changed in place, its value can."""
-    attributes = {key: more.pop(key) for key in list(more) if key in {"DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Condition", "Metadata"}}
+    attributes = {
+        key: more.pop(key)
+        for key in list(more)
+        if key in {"DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Condition", "Metadata"}
+    }
     return {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value, **more}, **attributes}
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-from local_aws.errors import RequestRefusedError, TemplateError, UnsupportedTypeError
+import threading
 
+import pytest
+
+from local_aws.errors import RequestRefusedError, TemplateError, UnsupportedTypeError
 from tests.unit.local_aws.fakes import ACCOUNT, REGION, Engine, parameter, statuses, template
 
 TWO = template({"Top": parameter({"Fn::Sub": "above ${Base}"}), "Base": parameter("b")})
@@ -57,7 +59,9 @@ def test_a_number_and_its_text_are_the_same(engine: Engine) -> None:
     engine.deploy("s", template({"A": parameter(80)}))
     stack = engine.requests.stack(REGION, "s")
 
-    change_set = engine.requests.create_change_set(stack, "c", "UPDATE", engine.request(template({"A": parameter("80")})))
+    change_set = engine.requests.create_change_set(
+        stack, "c", "UPDATE", engine.request(template({"A": parameter("80")}))
+    )
 
     assert change_set.status == "FAILED"
     assert str(change_set.reason).startswith("The submitted information didn't contain changes.")
@@ -87,7 +91,18 @@ def test_replacement_is_passed_on_to_create_only_references(engine: Engine) -> N
 
 def test_a_custom_name_blocks_a_replacement(engine: Engine) -> None:
     def topic(*, fifo: bool) -> dict[str, object]:
-        return template({"Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}, "Path": "/a/" if fifo else "/b/", "RoleName": "Role-1"}}})
+        return template(
+            {
+                "Role": {
+                    "Type": "AWS::IAM::Role",
+                    "Properties": {
+                        "AssumeRolePolicyDocument": {},
+                        "Path": "/a/" if fifo else "/b/",
+                        "RoleName": "Role-1",
+                    },
+                }
+            }
+        )
 
     engine.deploy("s", topic(fifo=False), capabilities=("CAPABILITY_NAMED_IAM",))
 
@@ -95,7 +110,9 @@ def test_a_custom_name_blocks_a_replacement(engine: Engine) -> None:
 
     assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
     reasons = [event.reason for event in stack.events if event.status == "UPDATE_FAILED"]
-    assert reasons == ["CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename Role-1 and update the stack again."]
+    assert reasons == [
+        "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename Role-1 and update the stack again."
+    ]
 
 
 def test_an_update_may_turn_out_to_be_a_replacement(engine: Engine) -> None:
@@ -162,7 +179,9 @@ def test_a_failed_create_leaves_nothing_and_can_be_tried_again(engine: Engine) -
 
 
 def test_a_failed_create_may_delete_its_stack(engine: Engine) -> None:
-    stack = engine.deploy("s", template({"A": parameter("1"), "B": parameter("cannot be created")}), on_failure="DELETE")
+    stack = engine.deploy(
+        "s", template({"A": parameter("1"), "B": parameter("cannot be created")}), on_failure="DELETE"
+    )
 
     assert stack.status == "DELETE_COMPLETE"
 
@@ -202,7 +221,9 @@ def test_the_way_back_begins_with_the_resource_that_failed(engine: Engine) -> No
 
 
 def test_without_roll_back_a_failed_create_stays_and_goes_on(engine: Engine) -> None:
-    stack = engine.deploy("s", template({"A": parameter("1"), "B": parameter("cannot be created", DependsOn="A")}), disable_rollback=True)
+    stack = engine.deploy(
+        "s", template({"A": parameter("1"), "B": parameter("cannot be created", DependsOn="A")}), disable_rollback=True
+    )
     assert stack.status == "CREATE_FAILED"
     assert stack.resources["B"].status == "CREATE_FAILED"
     assert engine.handler.names() == {"A-1"}
@@ -219,7 +240,9 @@ def test_without_roll_back_a_failed_create_stays_and_goes_on(engine: Engine) -> 
 
 def test_a_stack_that_failed_without_roll_back_can_be_rolled_back_later(engine: Engine) -> None:
     engine.deploy("s", template({"A": parameter("1")}))
-    stack = engine.deploy("s", template({"A": parameter("2"), "B": parameter("cannot be created", DependsOn="A")}), disable_rollback=True)
+    stack = engine.deploy(
+        "s", template({"A": parameter("2"), "B": parameter("cannot be created", DependsOn="A")}), disable_rollback=True
+    )
     assert (stack.status, engine.handler.inventory["A-1"]["Value"]) == ("UPDATE_FAILED", "2")
 
     engine.operations.roll_back(stack)
@@ -232,7 +255,12 @@ def test_a_stack_that_failed_without_roll_back_can_be_rolled_back_later(engine: 
 def test_a_roll_back_that_fails_can_be_continued(engine: Engine) -> None:
     engine.deploy("s", template({"A": parameter("1")}))
     engine.handler.undeletable = {"New-2"}
-    stack = engine.deploy("s", template({"A": parameter("2"), "New": parameter("1"), "X": parameter("cannot be created", DependsOn=["A", "New"])}))
+    stack = engine.deploy(
+        "s",
+        template(
+            {"A": parameter("2"), "New": parameter("1"), "X": parameter("cannot be created", DependsOn=["A", "New"])}
+        ),
+    )
     assert stack.status == "UPDATE_ROLLBACK_FAILED"
     assert "New" in str(stack.reason)
 
@@ -268,11 +296,9 @@ def test_a_resource_that_will_not_go_may_be_given_up(engine: Engine) -> None:
 
 
 def test_a_step_without_end_ends(engine: Engine) -> None:
-    import threading  # noqa: PLC0415
-
     engine.deploy("s", template({"A": parameter("1")}))
     release = threading.Event()
-    engine.handler.before_update = lambda _name: release.wait(20) and None
+    engine.handler.before_update = lambda _name: release.wait(20)
     engine.world.step_seconds = 0.05
 
     stack = engine.deploy("s", template({"A": parameter("2")}), disable_rollback=True)
@@ -298,7 +324,9 @@ def test_deletion_policy_at_delete(engine: Engine, policy: str, *, remains: bool
 
 @pytest.mark.parametrize(("policy", "remains"), [("Delete", False), ("Retain", True), ("RetainExceptOnCreate", False)])
 def test_deletion_policy_when_a_create_is_rolled_back(engine: Engine, policy: str, *, remains: bool) -> None:
-    engine.deploy("s", template({"A": parameter("1", DeletionPolicy=policy), "B": parameter("cannot be created", DependsOn="A")}))
+    engine.deploy(
+        "s", template({"A": parameter("1", DeletionPolicy=policy), "B": parameter("cannot be created", DependsOn="A")})
+    )
 
     assert bool(engine.handler.inventory) is remains
 
@@ -357,7 +385,9 @@ def test_an_export_in_use_cannot_be_dropped(engine: Engine) -> None:
     stack = engine.deploy("producer", template({"A": parameter("1")}))
 
     assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
-    assert any("Export shared cannot be deleted as it is in use by consumer" in str(event.reason) for event in stack.events)
+    assert any(
+        "Export shared cannot be deleted as it is in use by consumer" in str(event.reason) for event in stack.events
+    )
     assert "shared" in engine.world.exports(REGION)
 
 
@@ -368,7 +398,9 @@ def test_an_export_in_use_cannot_be_changed(engine: Engine) -> None:
     stack = engine.deploy("producer", exporter(Name="new"))
 
     assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
-    assert any("Export shared cannot be updated as it is in use by consumer" in str(event.reason) for event in stack.events)
+    assert any(
+        "Export shared cannot be updated as it is in use by consumer" in str(event.reason) for event in stack.events
+    )
     assert engine.handler.names() == {"old", "B-2"}
 
 
@@ -390,7 +422,9 @@ def test_an_export_has_one_owner(engine: Engine) -> None:
     stack = engine.deploy("two", exporter())
 
     assert stack.status == "ROLLBACK_COMPLETE"
-    assert any("Export with name shared is already exported by stack one" in str(event.reason) for event in stack.events)
+    assert any(
+        "Export with name shared is already exported by stack one" in str(event.reason) for event in stack.events
+    )
 
 
 # -- what is refused before anything is made
@@ -402,7 +436,12 @@ def test_a_type_that_is_not_carried_is_named(engine: Engine) -> None:
 
 
 def test_all_faults_of_all_properties_are_told_at_once(engine: Engine) -> None:
-    faulty = template({"A": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Colour": "red"}}, "T": {"Type": "AWS::SNS::Topic", "Properties": {"Shape": 1}}})
+    faulty = template(
+        {
+            "A": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Colour": "red"}},
+            "T": {"Type": "AWS::SNS::Topic", "Properties": {"Shape": 1}},
+        }
+    )
 
     with pytest.raises(TemplateError) as refusal:
         engine.deploy("s", faulty)
@@ -441,7 +480,9 @@ def test_a_busy_stack_refuses_a_second_operation(engine: Engine) -> None:
 
 def test_direct_create_and_update(engine: Engine) -> None:
     options = {"on_failure": "ROLLBACK"}
-    stack = engine.requests.create_stack(ACCOUNT, REGION, "s", engine.request(template({"A": parameter("1")})), protect=False, **options)
+    stack = engine.requests.create_stack(
+        ACCOUNT, REGION, "s", engine.request(template({"A": parameter("1")})), protect=False, **options
+    )
     assert engine.ended(stack).status == "CREATE_COMPLETE"
 
     engine.requests.update_stack(stack, engine.request(template({"A": parameter("2")})), **options)
@@ -450,15 +491,15 @@ def test_direct_create_and_update(engine: Engine) -> None:
     with pytest.raises(RequestRefusedError, match=r"^No updates are to be performed\.$"):
         engine.requests.update_stack(stack, engine.request(template({"A": parameter("2")})), **options)
     with pytest.raises(RequestRefusedError, match="already exists"):
-        engine.requests.create_stack(ACCOUNT, REGION, "s", engine.request(template({"A": parameter("1")})), protect=False, **options)
+        engine.requests.create_stack(
+            ACCOUNT, REGION, "s", engine.request(template({"A": parameter("1")})), protect=False, **options
+        )
 
 
 def test_the_status_is_set_before_the_answer(engine: Engine) -> None:
-    import threading  # noqa: PLC0415
-
     engine.deploy("s", template({"A": parameter("1")}))
     release = threading.Event()
-    engine.handler.before_update = lambda _name: release.wait(20) and None
+    engine.handler.before_update = lambda _name: release.wait(20)
     stack = engine.requests.stack(REGION, "s")
 
     engine.requests.update_stack(stack, engine.request(template({"A": parameter("2")})), on_failure="ROLLBACK")

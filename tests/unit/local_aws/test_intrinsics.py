@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from local_aws.errors import TemplateError
 from local_aws.intrinsics import NO_VALUE, Unknown, contains_unknown, resolve
 
@@ -14,7 +15,8 @@ UNKNOWN = Unknown(certain=True)
 class Values:
     """Names with fixed values."""
 
-    mappings = {"Sizes": {"small": {"cpu": 256, "zones": ["a", "b"]}}}
+    def __init__(self) -> None:
+        self.mappings = {"Sizes": {"small": {"cpu": 256, "zones": ["a", "b"]}}}
 
     def ref(self, name: str) -> Any:
         return {"Name": "n", "List": ["x", "y"], "Flag": "true", "AWS::NoValue": NO_VALUE, "Later": UNKNOWN}[name]
@@ -62,7 +64,10 @@ class Values:
         ({"Fn::Length": {"Ref": "List"}}, 2),
         ({"Fn::ToJsonString": {"a": [1, {"Ref": "Name"}]}}, '{"a":[1,"n"]}'),
         ({"Fn::Contains": [["1", "2"], 2]}, True),
-        ({"Effect": "Allow", "Condition": {"Bool": {"x": "true"}}}, {"Effect": "Allow", "Condition": {"Bool": {"x": "true"}}}),
+        (
+            {"Effect": "Allow", "Condition": {"Bool": {"x": "true"}}},
+            {"Effect": "Allow", "Condition": {"Bool": {"x": "true"}}},
+        ),
         ([{"Ref": "AWS::NoValue"}, "kept"], ["kept"]),
         ({"a": {"Ref": "AWS::NoValue"}, "b": {"c": {"Fn::If": ["No", 1, {"Ref": "AWS::NoValue"}]}}}, {"b": {}}),
     ],

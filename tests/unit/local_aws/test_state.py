@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.core.base_backend import BackendDict
+
 from local_aws import pickling, state
 from local_aws.clients import ServerClients
 from local_aws.dispatch import Dispatcher, InProcess
@@ -19,8 +21,6 @@ from local_aws.errors import StateError
 from local_aws.gate import Gate
 from local_aws.keeper import Keeper
 from local_aws.state import StateDirectory
-from moto.core.base_backend import BackendDict
-
 from tests.unit.local_aws.fakes import REGION, Engine, parameter, statuses, template
 
 BIG = b"x" * 700_000  # beyond what moto keeps in memory for an object
@@ -29,7 +29,7 @@ BIG = b"x" * 700_000  # beyond what moto keeps in memory for an object
 @pytest.fixture
 def clients() -> Iterator[ServerClients]:
     BackendDict.reset()
-    yield ServerClients("http://127.0.0.1:1", InProcess(Dispatcher()))
+    yield ServerClients("http://127.0.0.1:1", InProcess(Dispatcher({})))
     BackendDict.reset()
 
 
@@ -56,11 +56,18 @@ def test_moto_is_read_back_as_it_was(clients: ServerClients, tmp_path: Path) -> 
     client("ecr").create_repository(repositoryName="repo")
     client("secretsmanager").create_secret(Name="s", SecretString="secret")
     role = client("iam").create_role(RoleName="role", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-    client("lambda").create_function(FunctionName="f", Role=role, Runtime="python3.13", Handler="index.handler", Code={"ZipFile": archive.getvalue()})
+    client("lambda").create_function(
+        FunctionName="f", Role=role, Runtime="python3.13", Handler="index.handler", Code={"ZipFile": archive.getvalue()}
+    )
     client("logs").create_log_group(logGroupName="g")
     client("sns").create_topic(Name="t")
     client("sqs").create_queue(QueueName="q")
-    client("dynamodb").create_table(TableName="table", AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}], KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST")
+    client("dynamodb").create_table(
+        TableName="table",
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
     vpc = client("ec2").create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     client("ecs").create_cluster(clusterName="c")
     client("events").put_rule(Name="e", ScheduleExpression="rate(1 day)")
@@ -71,7 +78,9 @@ def test_moto_is_read_back_as_it_was(clients: ServerClients, tmp_path: Path) -> 
     assert client("s3").get_object(Bucket="bucket", Key="big/ä key")["Body"].read() == BIG
     assert client("s3").get_bucket_versioning(Bucket="bucket")["Status"] == "Enabled"
     assert client("ssm").get_parameter(Name="/p")["Parameter"]["Value"] == "v"
-    assert client("kms").verify(KeyId=key, Message=b"m", Signature=signature, SigningAlgorithm="RSASSA_PSS_SHA_256")["SignatureValid"]
+    assert client("kms").verify(KeyId=key, Message=b"m", Signature=signature, SigningAlgorithm="RSASSA_PSS_SHA_256")[
+        "SignatureValid"
+    ]
     assert client("ecr").describe_repositories()["repositories"][0]["repositoryName"] == "repo"
     assert client("secretsmanager").get_secret_value(SecretId="s")["SecretString"] == "secret"
     assert client("lambda").get_function(FunctionName="f")["Configuration"]["Role"] == role
@@ -124,9 +133,15 @@ def test_no_state_is_no_fault(tmp_path: Path) -> None:
         (lambda _content: b"", "it is damaged"),
         (lambda _content: b"not ours at all", "it is damaged"),
         (lambda _content: b"[1]\n", "it is damaged"),
-        (lambda content: content.replace(b'"moto": "', b'"moto": "0.'), r"it was written with moto 0\.\d.*, and this is moto \d"),
+        (
+            lambda content: content.replace(b'"moto": "', b'"moto": "0.'),
+            r"it was written with moto 0\.\d.*, and this is moto \d",
+        ),
         (lambda content: content.replace(b'"python": "3.', b'"python": "2.'), "it was written with python 2."),
-        (lambda content: content.replace(b'"format": 1', b'"format": 0'), "it was written with format 0, and this is format 1"),
+        (
+            lambda content: content.replace(b'"format": 1', b'"format": 0'),
+            "it was written with format 0, and this is format 1",
+        ),
     ],
 )
 def test_a_state_that_cannot_be_read_is_refused_in_plain_words(tmp_path: Path, damage: Any, message: str) -> None:
@@ -198,7 +213,9 @@ def test_the_address_is_json(tmp_path: Path) -> None:
 
 def test_a_deployment_that_was_cut_off_is_rolled_back(engine: Engine) -> None:
     engine.deploy("s", template({"A": parameter("1")}))
-    stack = engine.deploy("s", template({"A": parameter("2"), "B": parameter("cannot be created", DependsOn="A")}), disable_rollback=True)
+    stack = engine.deploy(
+        "s", template({"A": parameter("2"), "B": parameter("cannot be created", DependsOn="A")}), disable_rollback=True
+    )
     stack.status = "UPDATE_IN_PROGRESS"  # as it would stand on disk, had the server been killed
 
     engine.operations.resume()

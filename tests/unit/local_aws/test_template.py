@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
+
 from local_aws.errors import TemplateError
 from local_aws.graph import in_order, references
 from local_aws.parameters import Parameter, settle
 from local_aws.template import load, parse
-
 from tests.unit.local_aws.fakes import Engine, parameter, template
 
 
@@ -42,11 +42,26 @@ def test_yaml_has_short_forms_and_no_dates() -> None:
         ("{}", "At least one Resources member"),
         ('{"Resource": {}}', r"Invalid template property or properties \[Resource\]"),
         ('{"Resources": {"A": {}}}', "/Resources/A"),
-        ('{"Resources": {"A": {"Type": "T", "Propertys": {}}}}', "Invalid template resource property 'Propertys' in resource A"),
-        ('{"Resources": {"A": {"Type": "T", "DeletionPolicy": "Snapshot"}}}', "DeletionPolicy 'Snapshot' of resource A is not carried"),
-        ('{"Resources": {"A": {"Type": "T", "CreationPolicy": {"ResourceSignal": {}}}}}', "CreationPolicy of resource A"),
-        ('{"Resources": {"A": {"Type": "T", "UpdatePolicy": {"AutoScalingRollingUpdate": {}}}}}', "UpdatePolicy AutoScalingRollingUpdate"),
-        ('{"Transform": "AWS::Serverless-2016-10-31", "Resources": {"A": {"Type": "T"}}}', "Transform AWS::Serverless-2016-10-31"),
+        (
+            '{"Resources": {"A": {"Type": "T", "Propertys": {}}}}',
+            "Invalid template resource property 'Propertys' in resource A",
+        ),
+        (
+            '{"Resources": {"A": {"Type": "T", "DeletionPolicy": "Snapshot"}}}',
+            "DeletionPolicy 'Snapshot' of resource A is not carried",
+        ),
+        (
+            '{"Resources": {"A": {"Type": "T", "CreationPolicy": {"ResourceSignal": {}}}}}',
+            "CreationPolicy of resource A",
+        ),
+        (
+            '{"Resources": {"A": {"Type": "T", "UpdatePolicy": {"AutoScalingRollingUpdate": {}}}}}',
+            "UpdatePolicy AutoScalingRollingUpdate",
+        ),
+        (
+            '{"Transform": "AWS::Serverless-2016-10-31", "Resources": {"A": {"Type": "T"}}}',
+            "Transform AWS::Serverless-2016-10-31",
+        ),
         ('{"Resources": {"A": {"Type": "T"}}, "Outputs": {"O": {}}}', "Output O must have a Value"),
         ("[" * 100_000, "nested too deeply|neither JSON"),
     ],
@@ -78,12 +93,24 @@ def test_order_is_that_of_the_template_but_for_what_is_needed() -> None:
 def test_a_long_chain_is_no_matter() -> None:
     names = [f"n{index:05}" for index in range(5000)]
 
-    assert in_order({name: [following] for name, following in zip(names, [*names[1:], "end"], strict=True)} | {"end": []})[0] == "end"
+    assert (
+        in_order({name: [following] for name, following in zip(names, [*names[1:], "end"], strict=True)} | {"end": []})[
+            0
+        ]
+        == "end"
+    )
 
 
 def test_a_cycle_is_named(engine: Engine) -> None:
     def circle() -> dict[str, Any]:
-        return template({"A": parameter({"Ref": "B"}), "B": parameter("1", DependsOn="C"), "C": parameter({"Fn::Sub": "${A}"}), "D": parameter("1")})
+        return template(
+            {
+                "A": parameter({"Ref": "B"}),
+                "B": parameter("1", DependsOn="C"),
+                "C": parameter({"Fn::Sub": "${A}"}),
+                "D": parameter("1"),
+            }
+        )
 
     with pytest.raises(TemplateError, match=r"Circular dependency between resources: \[A, B, C\]"):
         engine.deploy("s", circle())
@@ -91,7 +118,11 @@ def test_a_cycle_is_named(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     "resources",
-    [{"A": parameter({"Ref": "Nobody"})}, {"A": parameter({"Fn::Sub": "${Nobody.Arn}"})}, {"A": parameter("1", DependsOn="Nobody")}],
+    [
+        {"A": parameter({"Ref": "Nobody"})},
+        {"A": parameter({"Fn::Sub": "${Nobody.Arn}"})},
+        {"A": parameter("1", DependsOn="Nobody")},
+    ],
 )
 def test_a_name_that_nobody_has_is_refused(engine: Engine, resources: dict[str, Any]) -> None:
     with pytest.raises(TemplateError, match=r"Unresolved resource dependencies \[Nobody\] in the Resources block"):
@@ -116,9 +147,15 @@ def test_a_nested_attribute_is_found_by_its_dotted_name(engine: Engine) -> None:
 
 def test_conditions_choose_resources_outputs_and_values(engine: Engine) -> None:
     conditional = template(
-        {"A": parameter({"Fn::If": ["Big", "big", {"Fn::Sub": "${AWS::Region}"}]}), "B": parameter("1", Condition="Big")},
+        {
+            "A": parameter({"Fn::If": ["Big", "big", {"Fn::Sub": "${AWS::Region}"}]}),
+            "B": parameter("1", Condition="Big"),
+        },
         Parameters={"Size": {"Type": "String", "Default": "small"}},
-        Conditions={"Big": {"Fn::And": [{"Condition": "Known"}, {"Fn::Equals": [{"Ref": "Size"}, "big"]}]}, "Known": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Size"}, ""]}]}},
+        Conditions={
+            "Big": {"Fn::And": [{"Condition": "Known"}, {"Fn::Equals": [{"Ref": "Size"}, "big"]}]},
+            "Known": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Size"}, ""]}]},
+        },
         Outputs={"B": {"Condition": "Big", "Value": {"Ref": "B"}}},
     )
     stack = engine.deploy("s", conditional)
@@ -133,7 +170,10 @@ def test_conditions_choose_resources_outputs_and_values(engine: Engine) -> None:
 
 
 def test_conditions_that_need_each_other_are_refused(engine: Engine) -> None:
-    circular = template({"A": parameter("1", Condition="X")}, Conditions={"X": {"Fn::Not": [{"Condition": "Y"}]}, "Y": {"Condition": "X"}})
+    circular = template(
+        {"A": parameter("1", Condition="X")},
+        Conditions={"X": {"Fn::Not": [{"Condition": "Y"}]}, "Y": {"Condition": "X"}},
+    )
 
     with pytest.raises(TemplateError, match="Circular dependency of condition X"):
         engine.deploy("s", circular)
@@ -143,7 +183,16 @@ def test_a_rule_of_the_template_is_asserted(engine: Engine) -> None:
     ruled = template(
         {"A": parameter("1")},
         Parameters={"Version": {"Type": "String", "Default": "3"}},
-        Rules={"Recent": {"Assertions": [{"Assert": {"Fn::Not": [{"Fn::Contains": [["1", "2", "3"], {"Ref": "Version"}]}]}, "AssertDescription": "version 4 is needed"}]}},
+        Rules={
+            "Recent": {
+                "Assertions": [
+                    {
+                        "Assert": {"Fn::Not": [{"Fn::Contains": [["1", "2", "3"], {"Ref": "Version"}]}]},
+                        "AssertDescription": "version 4 is needed",
+                    }
+                ]
+            }
+        },
     )
 
     with pytest.raises(TemplateError, match="rule Recent does not hold: version 4 is needed"):
@@ -188,7 +237,10 @@ def test_a_previous_value_is_the_name_in_ssm_and_not_what_stood_there() -> None:
 
 
 def test_an_ssm_value_is_looked_up_by_every_deployment(engine: Engine) -> None:
-    written = template({"A": parameter({"Ref": "P"})}, Parameters={"P": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/p"}})
+    written = template(
+        {"A": parameter({"Ref": "P"})},
+        Parameters={"P": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/p"}},
+    )
     engine.clients.parameters["/p"] = "one"
     engine.deploy("s", written)
     engine.clients.parameters["/p"] = "two"
@@ -199,14 +251,20 @@ def test_an_ssm_value_is_looked_up_by_every_deployment(engine: Engine) -> None:
 
 
 def test_an_ssm_value_that_is_missing_is_named(engine: Engine) -> None:
-    written = template({"A": parameter({"Ref": "P"})}, Parameters={"P": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/p"}})
+    written = template(
+        {"A": parameter({"Ref": "P"})},
+        Parameters={"P": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/p"}},
+    )
 
     with pytest.raises(TemplateError, match=r"Unable to fetch parameters \[/p\]"):
         engine.deploy("s", written)
 
 
 def test_a_hidden_value_is_hidden() -> None:
-    declared = {"Secret": {"Type": "String", "Default": "s", "NoEcho": "true"}, "Ssm": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/a"}}
+    declared = {
+        "Secret": {"Type": "String", "Default": "s", "NoEcho": "true"},
+        "Ssm": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/a"},
+    }
     found = settle(declared, [], {}, {"/a": "found"}.__getitem__)
 
     assert [item.described(key) for key, item in found.items()] == [
@@ -220,7 +278,11 @@ def test_a_hidden_value_is_hidden() -> None:
     [
         ({"Type": "String", "AllowedValues": ["a", "b"]}, "c", r"must be one of AllowedValues: \[a, b\]"),
         ({"Type": "String", "AllowedPattern": "[a-z]+"}, "A", r"must match pattern \[a-z\]\+"),
-        ({"Type": "String", "AllowedPattern": "x", "ConstraintDescription": "wants an x"}, "y", "Parameter 'P' wants an x"),
+        (
+            {"Type": "String", "AllowedPattern": "x", "ConstraintDescription": "wants an x"},
+            "y",
+            "Parameter 'P' wants an x",
+        ),
         ({"Type": "Number"}, "many", "must be a number"),
         ({"Type": "Number", "MaxValue": 5}, "6", "not greater than 5"),
         ({"Type": "String", "MinLength": 2}, "a", "at least 2"),
@@ -237,7 +299,10 @@ def test_constraint(declaration: dict[str, Any], value: str, message: str) -> No
         ([], r"Parameters: \[P\] must have values"),
         ([{"ParameterKey": "Q", "ParameterValue": ""}], r"Parameters: \[Q\] do not exist in the template"),
         ([{"ParameterKey": "P", "UsePreviousValue": True}], "not in the previous template"),
-        ([{"ParameterKey": "P", "UsePreviousValue": True, "ParameterValue": "x"}], "Cannot specify usePreviousValue as true and non empty value"),
+        (
+            [{"ParameterKey": "P", "UsePreviousValue": True, "ParameterValue": "x"}],
+            "Cannot specify usePreviousValue as true and non empty value",
+        ),
     ],
 )
 def test_parameters_that_do_not_fit(given: Any, message: str) -> None:
