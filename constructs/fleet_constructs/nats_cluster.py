@@ -129,10 +129,7 @@ class NatsCluster(Construct):
             max_capacity=1,
         )
         cdk.Validations.of(slot).acknowledge(
-            cdk.Acknowledgment(id="AwsSolutions-AS3", reason="a replaced machine is told of by the node's own alarm"),
-            cdk.Acknowledgment(
-                id="AwsSolutions-EC26", reason="the root disk holds nothing but the system; data has a key of its own"
-            ),
+            cdk.Acknowledgment(id="AwsSolutions-AS3", reason="a replaced machine is told of by the node's own alarm")
         )
 
     def _take_slot(self, node: str, address: ec2.CfnNetworkInterface, disk: ec2.Volume) -> ec2.UserData:

@@ -16,6 +16,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import app
+from catalog import load_environment
 from tests.synthesis import EVERY_FEATURE, ROOT, small_fleet, whole_fleet
 
 SMALL = f"catalog={EVERY_FEATURE.relative_to(ROOT)}"
@@ -168,7 +169,7 @@ def test_destroy_data_names_environments(
 def test_an_account_brings_its_zones_along_so_that_the_cli_looks_nothing_up(
     main: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment = app.load_environment("prod").model_copy(update={"account": "123456789012"})
+    environment = load_environment("prod").model_copy(update={"account": "123456789012"})
     monkeypatch.setattr(app, "load_environment", lambda _: environment)
     assert called(monkeypatch, SMALL) == 0
     assert "missing" not in json.loads((main / "manifest.json").read_text(encoding="utf-8"))
