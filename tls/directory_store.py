@@ -64,8 +64,8 @@ class DirectoryStore(Store):
                 try:
                     with ThreadPoolExecutor(min(_WORKERS, len(writes))) as pool:
                         list(pool.map(write_new_private_file, staged, [write.data for write in writes]))
-                    folders = {folder for write in writes for folder in self._make_folders(write.key)}
                     with self._lock("swap", fcntl.LOCK_EX):
+                        folders = {folder for write in writes for folder in self._make_folders(write.key)}
                         results = [self._swap(write, path) for write, path in zip(writes, staged, strict=True)]
                     for folder in sorted(folders):
                         sync_directory(folder)
@@ -100,19 +100,15 @@ class DirectoryStore(Store):
 
     def purge(self, keys: Iterable[str]) -> None:
         """Remove files, and the folders that are empty then."""
-        for key in keys:
-            path = self._path(key)
-            with self._told(key):
-                path.unlink(missing_ok=True)
-                for folder in path.relative_to(self._root).parents[:-1]:
-                    try:
-                        (self._root / folder).rmdir()
-                    except OSError:  # it holds something else, or is gone
-                        break
-                else:
-                    folder = Path()
-                if (self._root / folder).is_dir():
-                    sync_directory(self._root / folder)
+        paths = [self._path(key) for key in keys]
+        if not paths or not self._root.is_dir():
+            return
+        with self._told(str(paths[0])):
+            self._prepare()
+            with self._lock("swap", fcntl.LOCK_EX):
+                for path in paths:
+                    path.unlink(missing_ok=True)
+                    sync_directory(self._remove_empty(path.parent))
 
     def _path(self, key: str) -> Path:
         pure = PurePosixPath(key)
@@ -122,7 +118,9 @@ class DirectoryStore(Store):
 
     def _prepare(self) -> None:
         """Make sure that nobody else can reach what is written, and clear away what a crash left behind."""
-        self._root.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        if not self._root.is_dir():
+            self._root.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+            self._root.chmod(_DIRECTORY_MODE)  # a umask may have taken even the owner's rights
         for folder in (self._root, *self._root.parents):
             mode = folder.stat().st_mode
             if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
@@ -145,6 +143,18 @@ class DirectoryStore(Store):
         staged.replace(self._path(write.key))
         return Stored(write.data, sha256(write.data))
 
+    def _remove_empty(self, folder: Path) -> Path:
+        """Remove a folder and those around it while they are empty; return the first that stays."""
+        while folder != self._root:
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                pass
+            except OSError:  # it holds something else
+                break
+            folder = folder.parent
+        return folder
+
     def _make_folders(self, key: str) -> list[Path]:
         """Make a file's folders, and return all whose entries changed."""
         path = self._path(key)
@@ -162,6 +172,7 @@ class DirectoryStore(Store):
             PRIVATE_FILE_MODE,
         )
         try:
+            os.fchmod(descriptor, PRIVATE_FILE_MODE)
             fcntl.flock(descriptor, kind)
             yield
         finally:

@@ -18,6 +18,7 @@ _MOST_DELETED_AT_ONCE = 1000
 # S3 answers 412 where the condition does not hold, 409 where another write was under way, and 404 where what was to be replaced
 # is gone.
 _CONFLICTS = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
+_ABSENT = {"NoSuchKey", "NoSuchVersion"}
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
@@ -51,8 +52,10 @@ class S3Store(Store):
         with self._told(key):
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=key, **version)
-            except self._client.exceptions.NoSuchKey:
-                return None
+            except self._client.exceptions.ClientError as error:
+                if _code(error) in _ABSENT:
+                    return None
+                raise
             data = answer["Body"].read()
         return Stored(data, answer["ETag"], answer.get("VersionId"))
 
