@@ -139,6 +139,18 @@ def _reduce_function(function: types.FunctionType) -> Any:
     )
 
 
+def _reduce_services(backends: BackendDict[Any]) -> Any:
+    return service_backends, (backends.backend.__module__, backends.service_name)
+
+
+def _account_backends(module: str, service: str, account: str) -> AccountSpecificBackend[Any]:
+    return service_backends(module, service)[account]
+
+
+def _reduce_account(backends: AccountSpecificBackend[Any]) -> Any:
+    return _account_backends, (backends.backend.__module__, backends.service_name, backends.account_id)
+
+
 def _reduce_thread(_thread: threading.Thread) -> Any:
     return type(None), ()
 
@@ -152,6 +164,8 @@ _LOCK_TYPES: dict[type, Callable[[], Any]] = {
 _REDUCERS: dict[type, Callable[[Any], Any]] = {
     **dict.fromkeys(_LOCK_TYPES, _reduce_lock),
     AWSManagedPolicy: _reduce_policy,
+    AccountSpecificBackend: _reduce_account,
+    BackendDict: _reduce_services,
     tempfile.SpooledTemporaryFile: _reduce_file,
     types.FunctionType: _reduce_function,
     weakref.WeakValueDictionary: _reduce_weak_values,
@@ -165,33 +179,22 @@ _FAMILIES: tuple[tuple[type | tuple[type, ...], Callable[[Any], Any]], ...] = (
 )
 
 
-class StatePickler(pickle.Pickler):
-    """Writes moto's back ends: locks come back open, temporary files with their content, dictionaries of services by name."""
+@functools.cache
+def _reducer_for(kind: type) -> Callable[[Any], Any] | None:
+    return _REDUCERS.get(kind) or next((reduce for family, reduce in _FAMILIES if issubclass(kind, family)), None)
 
-    def persistent_id(self, obj: Any) -> Any:
-        """Name what is a part of moto rather than of its state."""
-        if isinstance(obj, BackendDict):
-            return ("service", obj.backend.__module__, obj.service_name)
-        if isinstance(obj, AccountSpecificBackend):
-            return ("account", obj.backend.__module__, obj.service_name, obj.account_id)
-        return None
+
+class StatePickler(pickle.Pickler):
+    """Writes moto's back ends: locks come back open, temporary files with their content, dictionaries of services by name.
+
+    `persistent_id` would be the usual hook for the last, but pickle calls it for every number and string.
+    """
 
     def reducer_override(self, obj: Any) -> Any:
         """Say how to rebuild what pickle cannot take."""
-        reduce = _REDUCERS.get(type(obj))
-        if reduce is None:
-            reduce = next((reduce for family, reduce in _FAMILIES if isinstance(obj, family)), None)
+        kind: Any = type(obj)
+        reduce = _reducer_for(kind)
         return reduce(obj) if reduce else NotImplemented
-
-
-class StateUnpickler(pickle.Unpickler):
-    """Reads what `StatePickler` wrote."""
-
-    def persistent_load(self, pid: Any) -> Any:
-        """Return the part of moto that a name stands for."""
-        kind, module, service, *account = pid
-        backends = service_backends(module, service)
-        return backends if kind == "service" else backends[account[0]]
 
 
 def dumps(value: Any) -> bytes:
@@ -203,4 +206,4 @@ def dumps(value: Any) -> bytes:
 
 def loads(content: bytes) -> Any:
     """Return the value that the bytes hold."""
-    return StateUnpickler(io.BytesIO(content)).load()
+    return pickle.loads(content)  # noqa: S301 - our own bytes, whose hash has been compared
