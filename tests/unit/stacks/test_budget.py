@@ -10,6 +10,7 @@ import pytest
 
 from stacks.budget import (
     MAX_DYNAMIC_REFERENCES,
+    MAX_POLICY_CHARACTERS,
     MAX_RESOURCES,
     MAX_TEMPLATE_BYTES,
     BudgetExceededError,
@@ -58,6 +59,20 @@ def test_too_many_dynamic_references_are_refused(tmp_path: Path) -> None:
     assert "51 dynamic references, the budget is 50" in refused(assembly(tmp_path, **users))
 
 
+def test_a_role_with_more_policy_than_iam_takes_is_refused(tmp_path: Path) -> None:
+    arn = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":secretsmanager:us-east-1:", "x" * 80]]}
+    policy = {"PolicyDocument": {"Statement": [{"Action": "secretsmanager:GetSecretValue", "Resource": [arn] * 80}]}}
+    role = {"Type": "AWS::IAM::Role", "Properties": {"Policies": [policy]}}
+    assert "characters of policy in a role, the budget is 9500" in refused(assembly(tmp_path, Role=role))
+
+
+def test_what_intrinsic_functions_take_in_a_template_does_not_count(tmp_path: Path) -> None:
+    arn = {"Fn::Join": ["", ["a", {"Ref": "P"}, "b", {"Fn::GetAtt": ["Q", "Arn"]}]]}
+    policy = {"PolicyDocument": {"Resource": [arn] * 1000}}
+    assert len(json.dumps(policy)) > 2 * MAX_POLICY_CHARACTERS
+    check_budgets(assembly(tmp_path, Role={"Type": "AWS::IAM::Role", "Properties": {"Policies": [policy]}}))
+
+
 def test_every_stack_that_is_too_large_is_told_at_once(tmp_path: Path) -> None:
     for part in ("game", "core-ai"):
         template = json.dumps({"Resources": alarms(MAX_RESOURCES + 1)})
@@ -75,3 +90,4 @@ def test_the_fleet_uses_less_than_half_of_every_budget(fleet: Fleet) -> None:
 
 def test_budgets_leave_room_below_the_limits_of_cloudformation() -> None:
     assert (MAX_RESOURCES, MAX_TEMPLATE_BYTES, MAX_DYNAMIC_REFERENCES) == (450, 800_000, 50)
+    assert MAX_POLICY_CHARACTERS < 10_240
