@@ -11,6 +11,7 @@ from catalog.environment import Environment
 from fleet import project
 from fleet.account import Account
 from fleet.children import Ended, run_child
+from fleet.deploy.freshness import input_digest, is_fresh, mark_fresh, mark_stale
 from fleet.errors import InputError, WantingError
 from fleet.local.server import environment_for
 from fleet.progress import Step
@@ -48,8 +49,16 @@ class CdkCli:
         if not project.CDK_CLI.is_file():
             raise InputError("the CDK command line is not installed\n  install it: make setup")
 
-    def synth(self, step: Step) -> None:
-        """Write the templates, once: what is shown, checked and deployed afterwards is this very assembly."""
+    def synth(self, step: Step) -> bool:
+        """Write the templates, once: what is shown, checked and deployed afterwards is this very assembly.
+
+        Returns:
+            Whether anything had to be written.
+        """
+        digest = input_digest(self._environment.name, self._catalog)
+        if self._account and self._account.is_local and is_fresh(self.assembly, digest):
+            return False
+        mark_stale(self.assembly)
         context = ["-c", f"env={self._environment.name}", "-c", f"catalog={self._catalog.resolve()}"]
         ended = self._run("synth", ["synth", "--quiet", "--output", str(self.assembly), *context], SYNTH_SECONDS, step)
         if ended.code:
@@ -57,6 +66,8 @@ class CdkCli:
         for line in ended.lines:
             if "[Warning" in line:
                 step.note(line.strip())
+        mark_fresh(self.assembly, digest)
+        return True
 
     def bootstrap(self, account_id: str, step: Step) -> None:
         """Prepare an account and region for the CDK."""

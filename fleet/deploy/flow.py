@@ -67,9 +67,11 @@ def deploy(request: Request, progress: Progress) -> Account:
     account = _local(request, progress) if request.environment.name == ENVIRONMENT else _aws(request, progress)
     cdk = CdkCli(request.environment, request.catalog_path, account, verbose=request.verbose)
     with progress.step("synthesise the stacks") as step:
-        cdk.synth(step)
+        written = cdk.synth(step)
         stacks = read_assembly(cdk.assembly)
-        step.outcome(f"{len(stacks)} stacks")
+        step.outcome(
+            f"{len(stacks)} stacks" if written else f"{len(stacks)} stacks, as they were: their input is unchanged"
+        )
     if not account.is_local:
         _ask(request, cdk, progress)
     with progress.step("look at what is deployed") as step:
