@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from local_aws.resources.calls import Properties, Task, call
 from local_aws.resources.contract import Context, Made
 from local_aws.resources.table import Name, Row
@@ -13,6 +16,11 @@ def _tagging(kind: str) -> Tagging:
     return Tagging(
         call("add_tags_to_resource", **known_as), "Tags", call("remove_tags_from_resource", **known_as), "TagKeys"
     )
+
+
+def _parameter_arn(scope: Mapping[str, Any]) -> str:
+    """A path keeps its slash, a plain name gets one."""
+    return f"arn:aws:ssm:{scope['region']}:{scope['account']}:parameter/{scope['id'].removeprefix('/')}"
 
 
 def _make_newest_the_default(task: Task) -> None:
@@ -43,7 +51,7 @@ ROWS = (
         make=call("put_parameter"),
         id="Name",
         attributes={
-            "Arn": "join('', ['arn:aws:ssm:', region, ':', account, ':parameter', (starts_with(id, '/') && '' || '/'), id])",
+            "Arn": _parameter_arn,
             "Type": "Type",
             "Value": "Value",
         },
