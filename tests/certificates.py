@@ -59,9 +59,7 @@ class Clock:
 
 def an_issuer(store: Store, clock: Clock, **changes: Any) -> Issuer:
     """Return an issuer on a store and a clock."""
-    return replace(
-        Issuer(store, lambda: Passphrase(PASSPHRASE), requester="a test", sources=Sources(clock)), **changes
-    )
+    return replace(Issuer(store, lambda: Passphrase(PASSPHRASE), requester="a test", sources=Sources(clock)), **changes)
 
 
 class MemoryStore(Store):

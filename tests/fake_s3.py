@@ -131,9 +131,15 @@ class _Paginator:
         """Yield pages of two entries."""
         del Bucket
         with self.client._lock:  # noqa: SLF001
-            objects = {key: list(versions) for key, versions in sorted(self.client.objects.items()) if key.startswith(Prefix)}
+            objects = {
+                key: list(versions) for key, versions in sorted(self.client.objects.items()) if key.startswith(Prefix)
+            }
         if self.operation == "list_objects_v2":
-            entries = [("Contents", {"Key": key}) for key, versions in objects.items() if versions and versions[-1].data is not None]
+            entries = [
+                ("Contents", {"Key": key})
+                for key, versions in objects.items()
+                if versions and versions[-1].data is not None
+            ]
         else:
             entries = [
                 ("DeleteMarkers" if version.data is None else "Versions", {"Key": key, "VersionId": version.version_id})

@@ -90,7 +90,7 @@ def passphrase_source(address: str) -> Callable[[], Passphrase]:
     def passphrase() -> Passphrase:
         if text := os.environ.get(PASSPHRASE_VARIABLE):
             return Passphrase(text)
-        if address.startswith(_S3) or not sys.stdin.isatty():
+        if address.startswith(_S3) or not _is_terminal():
             raise PassphraseError(f"the passphrase of the authority is needed: set {PASSPHRASE_VARIABLE}")
         return Passphrase(getpass.getpass("passphrase of the authority: "))
 
@@ -100,6 +100,10 @@ def passphrase_source(address: str) -> Callable[[], Passphrase]:
 def load_observations(path: Path | None) -> Observations | None:
     """Read the file of `--observations`, if there is one."""
     return None if path is None else observations_from_plain(read_plain(path), where=str(path))
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def require_observations(path: Path | None) -> Observations:

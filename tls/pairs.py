@@ -92,41 +92,31 @@ def publish(store: Store, publications: Sequence[Publication], now: datetime) ->
         The publications that lost: another issuer switched the pointer first, and its pair stands.
     """
     versions = [version_name(now, publication.pair.chain_pem) for publication in publications]
-    files = [
-        {CHAIN: publication.pair.chain_pem, KEY: publication.pair.key_pem.reveal()} for publication in publications
-    ]
-    placed = [
-        (f"{publication.leaf.prefix}{version}/{name}", data)
-        for publication, version, contents in zip(publications, versions, files, strict=True)
-        for name, data in contents.items()
-    ]
-    stored = dict(
-        zip((key for key, _ in placed), store.write_all([Write(key, data) for key, data in placed]), strict=True)
-    )
-    switches = [
-        _switch(publication, version, contents, stored)
-        for publication, version, contents in zip(publications, versions, files, strict=True)
-    ]
-    return [
-        publication
-        for publication, result in zip(publications, store.write_all(switches), strict=True)
-        if result is None
-    ]
+    staged = [_writes(publication, version) for publication, version in zip(publications, versions, strict=True)]
+    stored = iter(store.write_all([write for writes in staged for write in writes.values()]))
+    switches = []
+    for publication, version, writes in zip(publications, versions, staged, strict=True):
+        files = {name: FileReference.of(_placed(store, write, next(stored))) for name, write in writes.items()}
+        pointer = Pointer(version, files, publication.authority, summarize(publication.pair.certificate))
+        switches.append(Write(f"{publication.leaf.prefix}{CURRENT}", pointer.to_json(), publication.replaces))
+    switched = store.write_all(switches)
+    return [publication for publication, result in zip(publications, switched, strict=True) if result is None]
 
 
-def _switch(
-    publication: Publication, version: str, contents: Mapping[str, bytes], stored: Mapping[str, Stored | None]
-) -> Write:
-    references = {}
-    for name in contents:
-        key = f"{publication.leaf.prefix}{version}/{name}"
-        if (there := stored[key]) is None:
-            raise StoreError(
-                f"{key} is already there; its name holds a checksum of it, so somebody put it there by hand"
-            )
-        references[name] = FileReference.of(there)
-    pointer = Pointer(version, references, publication.authority, summarize(publication.pair.certificate))
-    return Write(f"{publication.leaf.prefix}{CURRENT}", pointer.to_json(), publication.replaces)
+def _writes(publication: Publication, version: str) -> dict[str, Write]:
+    folder = f"{publication.leaf.prefix}{version}/"
+    return {
+        CHAIN: Write(f"{folder}{CHAIN}", publication.pair.chain_pem),
+        KEY: Write(f"{folder}{KEY}", publication.pair.key_pem.reveal()),
+    }
+
+
+def _placed(store: Store, write: Write, stored: Stored | None) -> Stored:
+    """Return what is there of a file: as written just now, or as somebody else wrote the same pair in the same second."""
+    there = stored or store.read(write.key)
+    if there is None or there.data != write.data:
+        raise StoreError(f"{write.key} is there with something else in it, put there by hand")
+    return there
 
 
 def _read_pointers(store: Store, prefixes: Sequence[str]) -> list[Stored | None]:

@@ -45,9 +45,7 @@ def issue(store: Store, clock: Clock) -> object:
 
 
 def begin_rollover(store: Store, clock: Clock) -> object:
-    return begin(
-        store, REQUEST, passphrase=lambda: Passphrase(PASSPHRASE), sources=Sources(clock), requester="a test"
-    )
+    return begin(store, REQUEST, passphrase=lambda: Passphrase(PASSPHRASE), sources=Sources(clock), requester="a test")
 
 
 def finish_rollover(store: Store, clock: Clock) -> object:

@@ -76,9 +76,7 @@ def test_a_key_never_leads_out_of_the_store(store: DirectoryStore, key: str) -> 
 
 
 @pytest.mark.parametrize("mask", [0, 0o022, 0o077, 0o777])
-def test_files_are_private_from_their_first_byte(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: int
-) -> None:
+def test_files_are_private_from_their_first_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: int) -> None:
     """Each file is looked at right after it was created, before anything is in it, and once more at the end."""
     seen: list[tuple[str, int]] = []
     real_open = os.open

@@ -55,7 +55,7 @@ def test_an_identity_that_is_too_long_as_a_whole_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "../etc", "a/b", "a b", "Orders", "-a", "a-", "a.b", "a_b", "*", "ordérs", "оrders", "a\n", "a\x00", "ａ", "\u202ea", "☃"],
+    ["", "../etc", "a/b", "a b", "Orders", "-a", "a-", "a.b", "a_b", "*", "ordérs", "\u043erders", "a\n", "a\x00", "\uff41", "\u202ea", "☃"],
 )  # fmt: skip
 def test_hostile_names_are_refused(name: str) -> None:
     assert len(faults(services=[name])) == 1
@@ -69,7 +69,9 @@ def test_a_hostile_name_is_shown_in_ascii_on_one_line() -> None:
     assert "\n" not in fault
 
 
-@pytest.mark.parametrize("name", ["10.0.0.1", "*.nats.acme.internal", "nats-1.nats.acme.internal.", "evil.internal", ""])
+@pytest.mark.parametrize(
+    "name", ["10.0.0.1", "*.nats.acme.internal", "nats-1.nats.acme.internal.", "evil.internal", ""]
+)
 def test_hostile_names_of_nodes_are_refused(name: str) -> None:
     assert faults(nodes=[{"name": "nats-1", "server_names": [name]}])
 
@@ -90,8 +92,7 @@ def test_hostile_names_of_nodes_are_refused(name: str) -> None:
         ),
         (
             {"node_domain": "nats.svc.acme.internal"},
-            "node_domain: 'nats.svc.acme.internal' and the client domain 'svc.acme.internal' hold one another: a node's name "
-            "could be a client's",
+            "node_domain: 'nats.svc.acme.internal' and the client domain 'svc.acme.internal' hold one another: a node's name could be a client's",
         ),
         ({"services": []}, "services: is empty: that would take the certificates of all services away"),
         ({"nodes": []}, "nodes: is empty: that would take the certificates of all nodes away"),

@@ -210,7 +210,10 @@ def test_the_old_one_is_not_dropped_while_anything_uses_it(store: MemoryStore, c
     (finding,) = shut(store, Phase.NOBODY_ON_OLD, but(seen, replace(node, peers=None)), clock)
     assert finding == "nobody looked at the connections of node/nats-1"
     (finding,) = shut(
-        store, Phase.NOBODY_ON_OLD, but(seen, replace(node, serves={Profile.SERVER: node.serves[Profile.SERVER]})), clock
+        store,
+        Phase.NOBODY_ON_OLD,
+        but(seen, replace(node, serves={Profile.SERVER: node.serves[Profile.SERVER]})),
+        clock,
     )
     assert finding == "nobody looked at the route certificate of node/nats-1"
     # The last step looks once more.

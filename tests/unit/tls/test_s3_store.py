@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -143,11 +143,12 @@ def test_a_client_is_made_of_the_process_itself(client: S3Client) -> None:
 
 def test_a_bucket_that_refuses_is_told_without_what_was_written() -> None:
     fake = FakeS3()
-    for operation, act in {
+    acts: dict[str, Callable[[S3Store], object]] = {
         "put_object": lambda store: write(store, "k", b"secret bytes"),
         "get_object": lambda store: store.read("k"),
         "delete_object": lambda store: store.delete("k", "e"),
-    }.items():
+    }
+    for operation, act in acts.items():
         fake.answers[operation] = [refusal("AccessDenied", "Access Denied")]
         with pytest.raises(StoreError, match=r"s3://.*/k: Access Denied \(AccessDenied\)") as error:
             act(fake_store(fake))

@@ -115,7 +115,9 @@ def test_leaves_are_renewed_with_a_third_left_each_in_its_own_time(store: Memory
     }
     end = START + timedelta(days=30)
     life = timedelta(days=30, minutes=5)
-    assert all(life / RENEWAL_FRACTION <= end - moment <= life / RENEWAL_FRACTION + life / 20 for moment in moments.values())
+    assert all(
+        life / RENEWAL_FRACTION <= end - moment <= life / RENEWAL_FRACTION + life / 20 for moment in moments.values()
+    )
     assert len(set(moments.values())) == len(moments)
     first = min(moments, key=lambda prefix: moments[prefix])
     clock.time = moments[first] - timedelta(seconds=2)
@@ -238,7 +240,7 @@ def test_near_the_end_of_its_authority_a_leaf_ends_with_it_and_a_rollover_is_ask
     assert len(report.issued) == 5
     assert report.exit_code == 1
     assert all("begin a rollover" in finding for finding in report.findings)
-    assert {str(leaf.certificate["not_after"]) for leaf in report.issued if leaf.certificate} == {  # type: ignore[index]
+    assert {str(leaf.certificate["not_after"]) for leaf in report.issued if leaf.certificate} == {
         (START + timedelta(days=730)).isoformat()
     }
     clock.advance(days=8)  # another renewal would gain nothing
@@ -313,7 +315,8 @@ def test_the_log_has_every_certificate_with_who_asked_and_why(store: MemoryStore
 
 
 def test_no_key_and_no_passphrase_is_anywhere_but_in_its_place(clock: Clock) -> None:
-    store, said = MemoryStore(), []
+    store = MemoryStore()
+    said: list[str] = []
     report = bring_about(an_issuer(store, clock, say=said.append), REQUEST)
     for key, data in store.current().items():
         assert PASSPHRASE.encode() not in data
@@ -321,7 +324,13 @@ def test_no_key_and_no_passphrase_is_anywhere_but_in_its_place(clock: Clock) -> 
             assert key.endswith("/key.pem") or key.startswith("ca/private/")
         if key.startswith("ca/private/"):
             assert data.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
-    text = json.dumps(report.to_plain()) + "".join(said) + repr(report) + repr(store.objects) + repr(an_issuer(store, clock))
+    text = (
+        json.dumps(report.to_plain())
+        + "".join(said)
+        + repr(report)
+        + repr(store.objects)
+        + repr(an_issuer(store, clock))
+    )
     assert "PRIVATE" not in text
     assert PASSPHRASE not in text
 
@@ -419,7 +428,9 @@ def test_a_rollover_that_moves_on_while_we_issue_stops_the_publication(store: Me
     )
     report = bring_about(an_issuer(WatchedStore(store, other), clock), REQUEST, forced=["client/orders/"])
     assert report.exit_code == 0
-    assert len(store.keys(LOG_PREFIX)) == 2 + 1 + 2  # the publication of the first attempt was called off, its log stays
+    assert (
+        len(store.keys(LOG_PREFIX)) == 2 + 1 + 2
+    )  # the publication of the first attempt was called off, its log stays
 
 
 def test_the_request_decides_the_order(clock: Clock) -> None:
