@@ -60,16 +60,20 @@ def _put_record(account: Account, image: RequiredImage) -> None:
                 "layers": [],
             }
         )
+        entry = _descriptor(OCI_MANIFEST, manifest)
         account.ecr.put_image(
-            repositoryName=image.repository, imageManifest=manifest.decode(), imageManifestMediaType=OCI_MANIFEST
+            repositoryName=image.repository,
+            imageManifest=manifest.decode(),
+            imageManifestMediaType=OCI_MANIFEST,
+            imageDigest=entry["digest"],
         )
-        platform = {"architecture": architecture, "os": "linux"}
-        entries.append({**_descriptor(OCI_MANIFEST, manifest), "platform": platform})
+        entries.append({**entry, "platform": {"architecture": architecture, "os": "linux"}})
     index = _encoded({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
     account.ecr.put_image(
         repositoryName=image.repository,
         imageManifest=index.decode(),
         imageManifestMediaType=OCI_INDEX,
+        imageDigest=_descriptor(OCI_INDEX, index)["digest"],
         imageTag=image.tag or "",
     )
 

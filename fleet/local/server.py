@@ -32,8 +32,6 @@ STOP_DEADLINE_SECONDS = 30
 _LOOK_SECONDS = 0.1
 _TOLD_LOG_LINES = 20
 _CLOCK_TOLERANCE_SECONDS = 5
-# Servers that this process has started and leaves running on purpose; Python warns of a child that is merely forgotten.
-_outliving: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,8 @@ class LocalAws:
         except BaseException:
             end_child(child)
             raise
-        _outliving.append(child)
+        # It is left running on purpose; Python would warn of a child that is merely forgotten.
+        child.returncode = 0
         step.outcome(f"on {server.endpoint}")
         return server
 

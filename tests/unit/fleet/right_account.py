@@ -47,6 +47,14 @@ def environment(**changes: Any) -> Environment:
     return base.model_copy(update=changes)
 
 
+class WithoutTasks(Account):
+    """An account that runs no tasks, as the local AWS does not."""
+
+    @property
+    def is_local(self) -> bool:
+        return True
+
+
 class Clients:
     """A client for each service of AWS that a test looks into."""
 

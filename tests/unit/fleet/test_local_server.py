@@ -13,22 +13,9 @@ import pytest
 from fleet.errors import WantingError
 from fleet.local import server
 from fleet.local.server import LocalAws, RunningServer, environment_for
+from tests.unit.fleet.quiet import Notes
 
 FAKE = Path(__file__).with_name("fake_server.py")
-
-
-class Notes:
-    """Takes what a step tells."""
-
-    def __init__(self) -> None:
-        self.outcomes: list[str] = []
-        self.notes: list[str] = []
-
-    def outcome(self, text: str) -> None:
-        self.outcomes.append(text)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def make(state: Path, behaviour: str = "good") -> LocalAws:

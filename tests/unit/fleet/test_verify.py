@@ -10,7 +10,6 @@ import pytest
 from moto.kms.models import kms_backends
 
 from catalog.environment import Alerts, Monitoring
-from fleet.account import Account
 from fleet.verify.check import Check
 from fleet.verify.run import Report, verify
 from tests.unit.fleet.right_account import (
@@ -21,6 +20,7 @@ from tests.unit.fleet.right_account import (
     TOPIC,
     TRUST,
     RightAccount,
+    WithoutTasks,
     catalog,
     environment,
     gateway_task,
@@ -28,14 +28,6 @@ from tests.unit.fleet.right_account import (
 )
 
 Break = Callable[[RightAccount], Any]
-
-
-class WithoutTasks(Account):
-    """An account that runs no tasks, as the local AWS does not."""
-
-    @property
-    def is_local(self) -> bool:
-        return True
 
 
 def look(right: RightAccount, **changes: Any) -> Report:
