@@ -98,8 +98,6 @@ class InProcess:
         """Answer one request of a client."""
         url = str(request.url)
         incoming = Request.from_primitives(str(request.method), url, request.headers, request.body)
-        # Which slashes of a key were written as such, moto reads from here, as from a real server.
-        incoming.environ["RAW_URI"] = url
         started: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Callable[[bytes], Any]:

@@ -23,6 +23,11 @@ class Gate:
         self._closed = False
         self._turn = threading.Lock()
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a save runs, or waits to."""
+        return self._wanted > 0
+
     @contextmanager
     def step(self) -> Iterator[None]:
         """Hold the gate for one step of a stack operation."""

@@ -272,6 +272,32 @@ def test_a_roll_back_that_fails_can_be_continued(engine: Engine) -> None:
     assert engine.handler.names() == {"A-1"}
 
 
+def test_several_tries_without_roll_back_are_taken_back_together(engine: Engine) -> None:
+    first = template({"A": parameter("1")})
+    engine.deploy("s", first, tags={"try": "0"})
+    for number in ("2", "3"):
+        broken = template({"A": parameter(number), "B": parameter("cannot be created", DependsOn="A")})
+        stack = engine.deploy("s", broken, tags={"try": number}, disable_rollback=True)
+    engine.handler.calls.clear()
+
+    def refuse(_name: str) -> None:
+        raise ValueError("not now")
+
+    engine.handler.before_update = refuse
+    engine.operations.roll_back(stack)
+    engine.ended(stack)
+    assert stack.status == "UPDATE_ROLLBACK_FAILED"
+    assert engine.handler.calls == [("update", "A-1")], "what builds on a step that could not be undone is left alone"
+
+    engine.handler.before_update = lambda _name: None
+    engine.operations.roll_back(stack)
+    engine.ended(stack)
+    assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
+    assert engine.handler.inventory["A-1"]["Value"] == "1"
+    assert stack.settings is not None
+    assert stack.settings.tags == {"try": "0"}
+
+
 def test_a_failed_delete_keeps_what_is_below_and_can_be_tried_again(engine: Engine) -> None:
     engine.deploy("s", TWO)
     engine.handler.undeletable = {"Top-2"}
@@ -414,6 +440,28 @@ def test_a_stack_whose_export_is_in_use_cannot_be_deleted_at_all(engine: Engine)
     assert stack.status == "CREATE_COMPLETE"
     engine.delete("consumer")
     assert engine.delete("producer").status == "DELETE_COMPLETE"
+
+
+def test_an_import_counts_from_the_moment_it_is_read(engine: Engine) -> None:
+    engine.deploy("producer", exporter())
+    engine.deploy("consumer", template({"B": parameter("1")}))
+    reading, release = threading.Event(), threading.Event()
+
+    def hold(_name: str) -> None:
+        reading.set()
+        release.wait(20)
+
+    engine.handler.before_update = hold
+    consumer = engine.requests.stack(REGION, "consumer")
+    engine.requests.update_stack(consumer, engine.request(IMPORTER), on_failure="ROLLBACK")
+    assert reading.wait(20)
+    engine.handler.before_update = lambda _name: None
+
+    producer = engine.deploy("producer", template({"A": parameter("1")}))
+    release.set()
+
+    assert producer.status == "UPDATE_ROLLBACK_COMPLETE"
+    assert engine.ended(consumer).status == "UPDATE_COMPLETE"
 
 
 def test_an_export_has_one_owner(engine: Engine) -> None:

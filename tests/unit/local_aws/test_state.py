@@ -305,6 +305,48 @@ def test_the_gate_closes_between_steps_and_keeps_requests_out_while_closed() -> 
     assert sorted(seen[1:]) == ["save, alone: True", "step"]
 
 
+def test_a_new_step_waits_for_a_save_that_waits() -> None:
+    gate = Gate()
+    order: list[str] = []
+    release = threading.Event()
+
+    def save() -> None:
+        with gate.closed(10):
+            order.append("save")
+
+    def step() -> None:
+        with gate.step():
+            order.append("next step")
+
+    with gate.step():
+        saver = threading.Thread(target=save)
+        saver.start()
+        while not gate.is_wanted:
+            release.wait(0.001)
+        following = threading.Thread(target=step)
+        following.start()
+        following.join(0.05)
+        assert order == []
+    saver.join(10)
+    following.join(10)
+
+    assert order == ["save", "next step"]
+
+
+def test_a_change_is_made_while_nobody_looks() -> None:
+    gate = Gate()
+    changed, saved = threading.Event(), threading.Event()
+    committer = threading.Thread(target=Keeper(gate, saved.set).commit, args=(changed.set,))
+
+    with gate.request():
+        committer.start()
+        assert not changed.wait(0.05), "a request that is being answered sees one state and not two"
+    committer.join(10)
+
+    assert changed.is_set()
+    assert saved.is_set()
+
+
 def test_the_gate_has_limited_patience() -> None:
     gate = Gate()
 
