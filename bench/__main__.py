@@ -1,5 +1,6 @@
 """`python -m bench`: every measurement of docs/benchmarks.md, one after the other."""
 
-from bench import synthesis
+from bench import certificates, synthesis
 
 synthesis.main()
+certificates.main()

@@ -59,16 +59,14 @@ class DirectoryStore(Store):
             return []
         with self._told(writes[0].key):
             self._prepare()
-            with self._lock("writers", fcntl.LOCK_SH):
+            with self._lock("writers", fcntl.LOCK_SH), ThreadPoolExecutor(min(_WORKERS, len(writes))) as pool:
                 staged = [self._root / _STAGING / f"{os.getpid()}-{os.urandom(8).hex()}.new" for _ in writes]
                 try:
-                    with ThreadPoolExecutor(min(_WORKERS, len(writes))) as pool:
-                        list(pool.map(write_new_private_file, staged, [write.data for write in writes]))
+                    list(pool.map(write_new_private_file, staged, [write.data for write in writes]))
                     with self._lock("swap", fcntl.LOCK_EX):
-                        folders = {folder for write in writes for folder in self._make_folders(write.key)}
+                        changed = {folder for write in writes for folder in self._make_folders(write.key)}
                         results = [self._swap(write, path) for write, path in zip(writes, staged, strict=True)]
-                    for folder in sorted(folders):
-                        sync_directory(folder)
+                    list(pool.map(sync_directory, changed))
                 finally:
                     for path in staged:
                         path.unlink(missing_ok=True)
@@ -76,10 +74,10 @@ class DirectoryStore(Store):
 
     def keys(self, prefix: str) -> list[str]:
         """Return the files whose path begins so."""
-        folder = self._root / PurePosixPath(prefix).parent if not prefix.endswith("/") else self._root / prefix
+        root = str(self._root)
         found = (
-            str(PurePosixPath((Path(place) / name).relative_to(self._root)))
-            for place, _, names in os.walk(folder)
+            f"{place}/{name}"[len(root) + 1 :]
+            for place, _, names in os.walk(f"{root}/{prefix.rpartition('/')[0]}".rstrip("/"))
             for name in names
         )
         return sorted(key for key in found if key.startswith(prefix) and not key.startswith("."))
@@ -156,12 +154,10 @@ class DirectoryStore(Store):
         return folder
 
     def _make_folders(self, key: str) -> list[Path]:
-        """Make a file's folders, and return all whose entries changed."""
+        """Make a file's folders, and return all that have a new entry then: the file's own, and those around a new folder."""
         path = self._path(key)
-        folders = [self._root / folder for folder in reversed(path.relative_to(self._root).parents)]
-        for folder in folders[1:]:
-            _make_directory(folder)
-        return folders
+        inner = [self._root / folder for folder in reversed(path.relative_to(self._root).parents)][1:]
+        return [path.parent, *(folder.parent for folder in inner if _make_directory(folder))]
 
     @contextmanager
     def _lock(self, name: str, kind: int) -> Iterator[None]:
@@ -186,10 +182,18 @@ class DirectoryStore(Store):
             raise StoreError(f"{self.address}: {key}: {error.strerror or error}") from error
 
 
-def _make_directory(path: Path) -> None:
-    path.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & stat.S_IRWXU != stat.S_IRWXU:  # the umask took the owner's rights
-        path.chmod(_DIRECTORY_MODE)
-    elif mode & _OTHERS:
+def _make_directory(path: Path) -> bool:
+    """Make a folder that nobody else can look into; tell whether it was not there.
+
+    Raises:
+        InputError: It is there, and others can.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        path.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+        path.chmod(_DIRECTORY_MODE)  # a umask may have taken even the owner's rights
+        return True
+    if mode & _OTHERS:
         raise InputError(f"{path} has the mode {mode:04o}, and keys are kept below it; `chmod 700` it")
+    return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -44,24 +44,22 @@ class Publication:
 
 def pointers(store: Store) -> dict[str, Pointer]:
     """Return every pointer by its prefix, damaged ones left out."""
-    found = {}
-    prefixes = leaf_prefixes(store)
-    for prefix, stored in zip(prefixes, _read_pointers(store, prefixes), strict=True):
-        if stored is not None:
-            try:
-                found[prefix] = Pointer.from_json(stored.data, name=f"{prefix}{CURRENT}")
-            except DamageError:  # `hold` tells of it
-                continue
-    return found
+    return read_pointers(store, leaf_prefixes(store.keys("")))
 
 
-def leaf_prefixes(store: Store) -> list[str]:
-    """Return the prefixes of all leaves that the store has anything of, in the order of the profiles."""
-    return [
-        prefix
-        for profile in Profile
-        for prefix in dict.fromkeys("/".join(key.split("/")[:2]) + "/" for key in store.keys(f"{profile}/"))
-    ]
+def read_pointers(store: Store, prefixes: Sequence[str]) -> dict[str, Pointer]:
+    """Return the pointers at some prefixes, those left out that are not there or damaged; `hold` tells of these."""
+    held = {
+        prefix: _hold_pointer(prefix, stored)
+        for prefix, stored in zip(prefixes, _read_pointers(store, prefixes), strict=True)
+    }
+    return {prefix: entry.pointer for prefix, entry in held.items() if entry.pointer is not None}
+
+
+def leaf_prefixes(keys: Iterable[str]) -> list[str]:
+    """Return the prefixes of all leaves among the keys of a store, in the order of the profiles."""
+    found = {"/".join(key.split("/")[:2]) + "/" for key in keys}
+    return [prefix for profile in Profile for prefix in sorted(found) if prefix.startswith(f"{profile}/")]
 
 
 def hold(store: Store, prefixes: Sequence[str]) -> dict[str, Held]:

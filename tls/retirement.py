@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tls.authority_store import private_folders, read_record
 from tls.certificates import parse_chain, parse_time
 from tls.errors import ConflictError, DamageError
-from tls.pairs import leaf_prefixes, pointers
+from tls.pairs import leaf_prefixes, read_pointers
 from tls.pointer import CHAIN, version_time
 from tls.request import CertificateRequest
 from tls.store import AUTHORITY_PREFIX, CURRENT, PRIVATE_PREFIX, Store
@@ -39,51 +39,51 @@ def retire(store: Store, request: CertificateRequest, *, unused: Collection[str]
         ConflictError: Somebody gave one of them a new certificate in the meantime.
     """
     wanted = {leaf.prefix for leaf in request.leaves}
-    superfluous = [prefix for prefix in leaf_prefixes(store) if prefix not in wanted]
+    keys = store.keys("")
+    superfluous = [prefix for prefix in leaf_prefixes(keys) if prefix not in wanted]
     retired = [prefix for prefix in superfluous if prefix in unused]
     for prefix in retired:
-        _retire(store, prefix)
-    clear_away(store, now)
+        _retire(store, prefix, [key for key in keys if key.startswith(prefix)])
+    store.purge(_garbage(store, [key for key in keys if not key.startswith(tuple(retired))], now))
     return Retirement(tuple(retired), tuple(prefix for prefix in superfluous if prefix not in unused))
 
 
-def clear_away(store: Store, now: datetime) -> list[str]:
-    """Remove pairs that no pointer names and that have expired, and the staged work of runs that ended; return their keys."""
-    current = pointers(store)
+def _garbage(store: Store, keys: Sequence[str], now: datetime) -> list[str]:
+    """Return the keys of pairs that no pointer names and that have expired, and of the staged work of runs that ended."""
+    prefixes = leaf_prefixes(keys)
+    current = read_pointers(store, prefixes)
     garbage: list[str] = []
-    for prefix in leaf_prefixes(store):
+    for prefix in prefixes:
         holds = current[prefix].version if prefix in current else None
-        for version, keys in _versions(store, prefix).items():
-            if version != holds and _is_of_no_use(store, keys, version, now):
-                garbage += keys
+        for version, files in _versions(keys, prefix).items():
+            if version != holds and _is_of_no_use(store, files, version, now):
+                garbage += files
     record = read_record(store)
     if record is not None:
-        for version, keys in _versions(store, AUTHORITY_PREFIX).items():
+        for version, files in _versions(keys, AUTHORITY_PREFIX).items():
             if version != record.record.version and _is_old(version_time(version), now):
-                garbage += keys
+                garbage += files
         ours = private_folders(record.record.authorities)
-        for folder, keys in _versions(store, PRIVATE_PREFIX).items():
+        for folder, files in _versions(keys, PRIVATE_PREFIX).items():
             if f"{PRIVATE_PREFIX}{folder}/" not in ours and _is_old(_authority_time(folder), now):
-                garbage += keys
-    store.purge(garbage)
+                garbage += files
     return garbage
 
 
-def _retire(store: Store, prefix: str) -> None:
+def _retire(store: Store, prefix: str, keys: Sequence[str]) -> None:
     """Remove a leaf: its pointer first, so that no reader begins with what is going away."""
-    keys = store.keys(prefix)
     pointer = store.read(f"{prefix}{CURRENT}")
     if pointer is not None and not store.delete(f"{prefix}{CURRENT}", pointer.etag):
         raise ConflictError(f"{store.address}: {prefix} was given a new certificate in the meantime; run it again")
     store.purge(keys)
 
 
-def _versions(store: Store, prefix: str) -> dict[str, list[str]]:
+def _versions(keys: Iterable[str], prefix: str) -> dict[str, list[str]]:
     """Return the keys below a prefix by their folder there."""
     found: dict[str, list[str]] = {}
-    for key in store.keys(prefix):
+    for key in keys:
         folder, slash, _ = key.removeprefix(prefix).partition("/")
-        if slash:
+        if slash and key.startswith(prefix):
             found.setdefault(folder, []).append(key)
     return found
 

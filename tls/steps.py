@@ -113,7 +113,7 @@ def _attempt(
         request,
         None if stored is None else stored.record,
         held,
-        leaf_prefixes(store),
+        leaf_prefixes(store.keys("")),
         now=now,
         forced=forced,
         trusts_clock=trusts_clock,
