@@ -60,6 +60,8 @@ bench: setup ## Compare the time of a synthesis with the plain CDK app's
 lock: setup ## Resolve requirements.in and package.json anew
 	uv pip compile requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command "make lock" --upgrade --quiet --output-file requirements.txt
+	uv pip compile requirements-functions.in --constraint requirements.txt --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --output-file requirements-functions.txt
 	npm install --package-lock-only --ignore-scripts
 
 clean: ## Remove everything that can be made again; the local AWS stops first

@@ -14,6 +14,7 @@ from catalog.service import Model, Service, TagKey, TagValue
 
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([/-][a-z0-9]+)*$", max_length=100)]
 Cidr = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$")]
+FunctionArchitecture = Literal["arm64", "x86_64", "host"]
 
 
 class Network(Model):
@@ -131,7 +132,7 @@ class Environment(Model):
     """Zones that subnets are made in; three NATS nodes share two where there are but two."""
     destroy_data: bool = False
     """Whether removing the environment removes its data; the context key `destroy-data` must name the environment too."""
-    function_architecture: Literal["arm64", "x86_64", "host"] = "arm64"
+    function_architecture: FunctionArchitecture = "arm64"
     """Processor of the Lambda functions; `host` is the machine that deploys, for the local AWS."""
     network: Network = Network()
     """VPC and endpoints."""

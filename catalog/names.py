@@ -10,6 +10,7 @@ from typing import Literal
 PLATFORM = "gaming-system"
 IDENTITY_DOMAIN = "gaming-system.internal"
 NATS_DOMAIN = f"nats.{IDENTITY_DOMAIN}"
+SERVICE_DOMAIN = f"svc.{IDENTITY_DOMAIN}"
 NATS_NODES = ("nats-1", "nats-2", "nats-3")
 REFERENCE_RUNTIME = "reference-service"
 RESERVED_IDENTITIES = ("operator", "provisioner", "loadtest", "metrics")
@@ -122,6 +123,16 @@ def certificates_key_alias(environment: str) -> str:
     return f"alias/{PLATFORM}-{environment}-certificates"
 
 
+def certificates_passphrase(environment: str) -> str:
+    """Return the name of the secret with the passphrase of the certificate authority's keys."""
+    return f"{PLATFORM}/{environment}/certificates/passphrase"
+
+
+def certificates_function(environment: str) -> str:
+    """Return the name of the function that issues and renews the certificates."""
+    return f"{PLATFORM}-{environment}-certificates"
+
+
 def certificate_prefix(service: str) -> str:
     """Return where a service's own certificate lies in the bucket."""
     return f"client/{service}/"
@@ -129,7 +140,7 @@ def certificate_prefix(service: str) -> str:
 
 def service_identity(service: str) -> str:
     """Return the one DNS name in a service's client certificate, which is its NATS user too."""
-    return f"{service}.svc.{IDENTITY_DOMAIN}"
+    return f"{service}.{SERVICE_DOMAIN}"
 
 
 def nats_servers() -> tuple[str, ...]:

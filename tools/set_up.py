@@ -27,6 +27,14 @@ VENV_PYTHON = VENV / "bin" / "python"
 NODE_MODULES = ROOT / "node_modules"
 LOCK_FILE = ROOT / ".local" / "set-up.lock"
 LOG_FILE = ROOT / ".local" / "set-up.log"
+FUNCTION_PACKAGES = ROOT / ".build" / "functions"
+# Lambda's Python 3.13 runs on Amazon Linux 2023, whose glibc is 2.34.
+_LAMBDA = ("--python-version", "3.13", "--implementation", "cp")
+FUNCTION_TARGETS = {
+    "arm64": (*_LAMBDA, "--platform", "manylinux_2_28_aarch64", "--platform", "manylinux2014_aarch64"),
+    "x86_64": (*_LAMBDA, "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64"),
+    "host": (),
+}
 HEARTBEAT_SECONDS = 10
 LOCK_DEADLINE_SECONDS = 1800
 
@@ -94,7 +102,7 @@ def run(command: Sequence[str], *, deadline_seconds: int, counted: str = "") -> 
     started = time.monotonic()
     with LOG_FILE.open("ab") as log:
         log.write(f"\n$ {' '.join(command)}\n".encode())
-        child = subprocess.Popen(  # noqa: S603 - the commands stand in this file
+        child = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
@@ -162,7 +170,7 @@ def _venv_works() -> bool:
     """Tell whether the virtual environment has a pip and the Python that runs this."""
     probe = "import sys, pip; print(sys.version)"
     try:
-        answer = subprocess.run(  # noqa: S603
+        answer = subprocess.run(
             [str(VENV_PYTHON), "-c", probe], capture_output=True, text=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -197,6 +205,20 @@ def install_node_packages() -> None:
     run([str(VENV / "bin" / "npm"), "ci", "--no-audit", "--no-fund", "--loglevel=error"], deadline_seconds=900)
 
 
+def fetch_function_packages() -> None:
+    """Fetch what the Lambda functions carry: for each processor of Lambda, and for this machine, which runs them locally."""
+    for name, where in FUNCTION_TARGETS.items():
+        target = FUNCTION_PACKAGES / name
+        shutil.rmtree(target, ignore_errors=True)
+        run(
+            [str(VENV_PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--no-deps",
+             "--no-compile", "--only-binary", ":all:", "--require-hashes", "-r", "requirements-functions.txt", "--target",
+             str(target), *where],
+            deadline_seconds=600,
+        )  # fmt: skip
+        shutil.rmtree(target / "bin", ignore_errors=True)  # scripts that name this very machine's Python
+
+
 def main() -> None:
     """Run every step whose stamp does not fit."""
     stamps = VENV / ".stamps"
@@ -205,6 +227,12 @@ def main() -> None:
         Step("virtual environment", stamps / "venv", digest_of(), make_venv),
         Step("Python packages (about two minutes)", stamps / "packages", python_packages, install_packages),
         Step("the fleet command", stamps / "project", digest_of(ROOT / "pyproject.toml"), install_project),
+        Step(
+            "packages of the functions",
+            FUNCTION_PACKAGES / ".stamp",
+            digest_of(ROOT / "requirements-functions.txt"),
+            fetch_function_packages,
+        ),
         Step(
             "CDK command line",
             NODE_MODULES / ".stamp",

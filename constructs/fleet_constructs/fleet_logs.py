@@ -40,7 +40,7 @@ class FleetLogs(Construct):
             "Resource",
             log_group_name=names.log_group(environment.name),
             encryption_key=key,
-            retention=logs.RetentionDays[RETENTION_NAMES[environment.monitoring.log_retention_days]],
+            retention=retention_days(environment.monitoring.log_retention_days),
             removal_policy=retention.removal_policy,
         )
 
@@ -64,3 +64,8 @@ RETENTION_NAMES = {
     1827: "FIVE_YEARS",
     3653: "TEN_YEARS",
 }
+
+
+def retention_days(days: int) -> logs.RetentionDays:
+    """Return CDK's name for a number of days."""
+    return logs.RetentionDays[RETENTION_NAMES[days]]

@@ -1,0 +1,191 @@
+"""The certificate authority of an environment: its bucket, its key, and the function that issues and renews."""
+
+from __future__ import annotations
+
+import json
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from catalog import names
+from catalog.catalog import Catalog
+from catalog.environment import Environment
+from catalog.identities import certificate_request
+from fleet_constructs.alarms import Condition, Metric, add_alarm
+from fleet_constructs.arns import account, arn
+from fleet_constructs.fleet_logs import retention_days
+from fleet_constructs.python_function import PythonFunction
+from fleet_constructs.retention import Retention
+
+FUNCTION_TIMEOUT_SECONDS = 300
+FUNCTION_MEMORY_MIB = 512
+PASSPHRASE_LENGTH = 64
+DAY_SECONDS = 86_400
+METRICS_NAMESPACE = "GamingSystem"
+KINDS = ("root", "issuing", "server", "route", "client")
+WARNING_DAYS = (21, 7)
+
+
+class CertificateIssuer(Construct):
+    """Everything that certificates need before the first node or task starts."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        catalog: Catalog,
+        environment: Environment,
+        access_logs: s3.IBucket,
+        topic_arn: str,
+        retention: Retention,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._environment = environment
+        self._retention = retention
+        self._key = kms.Key(
+            self,
+            "Key",
+            description=f"Certificates of {names.PLATFORM} {environment.name}",
+            alias=names.certificates_key_alias(environment.name),
+            enable_key_rotation=True,
+            removal_policy=retention.removal_policy,
+        )
+        bucket = self._bucket(access_logs)
+        function = self._function(bucket, self._passphrase())
+        events.Rule(
+            self,
+            "Daily",
+            description="Renew certificates that are due",
+            schedule=events.Schedule.rate(cdk.Duration.days(1)),
+            targets=[targets.LambdaFunction(function)],
+        )
+        issued = cdk.CustomResource(
+            self,
+            "Issued",
+            resource_type="Custom::Certificates",
+            service_token=function.function_arn,
+            service_timeout=cdk.Duration.seconds(FUNCTION_TIMEOUT_SECONDS + 60),
+            properties={
+                "Request": json.dumps(
+                    certificate_request(catalog, environment.name), separators=(",", ":"), sort_keys=True
+                ),
+                "DestroyData": str(retention.destroy).lower(),
+            },
+        )
+        # The function needs its permissions before it is asked, and until the bucket has been emptied.
+        issued.node.add_dependency(bucket, function)
+        self._alarms(topic_arn)
+
+    def _bucket(self, access_logs: s3.IBucket) -> s3.Bucket:
+        return s3.Bucket(
+            self,
+            "Bucket",
+            bucket_name=names.certificates_bucket(self._environment.name, account(), self._environment.region),
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=self._key,
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            versioned=True,
+            server_access_logs_bucket=access_logs,
+            server_access_logs_prefix="certificates/",
+            removal_policy=self._retention.removal_policy,
+        )
+
+    def _passphrase(self) -> secretsmanager.Secret:
+        """Make the passphrase of the authority's keys; without it they are lost, so it stays where data stays."""
+        secret = secretsmanager.Secret(
+            self,
+            "Passphrase",
+            secret_name=names.certificates_passphrase(self._environment.name),
+            description="Passphrase of the certificate authority's keys",
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                exclude_punctuation=True, password_length=PASSPHRASE_LENGTH
+            ),
+            removal_policy=self._retention.removal_policy,
+        )
+        cdk.Validations.of(secret).acknowledge(
+            cdk.Acknowledgment(
+                id="AwsSolutions-SMG4",
+                reason="the keys are encrypted with it; it changes with the authority, by a rollover",
+            )
+        )
+        return secret
+
+    def _function(self, bucket: s3.Bucket, passphrase: secretsmanager.Secret) -> lambda_.Function:
+        environment = self._environment
+        function = PythonFunction(
+            self,
+            "Function",
+            function_name=names.certificates_function(environment.name),
+            description="Issues and renews the certificates",
+            handler="functions.certificates.handler",
+            sources=("functions", "tls"),
+            architecture=environment.function_architecture,
+            variables={
+                "BUCKET": bucket.bucket_name,
+                "PASSPHRASE_SECRET": names.certificates_passphrase(environment.name),
+                "CLUSTER": names.cluster(environment.name),
+                "ENVIRONMENT": environment.name,
+            },
+            timeout_seconds=FUNCTION_TIMEOUT_SECONDS,
+            memory_mib=FUNCTION_MEMORY_MIB,
+            log_retention=retention_days(environment.monitoring.log_retention_days),
+            removal_policy=self._retention.removal_policy,
+        ).function
+        bucket.grant_read_write(function)
+        bucket.grant_delete(function)
+        passphrase.grant_read(function)
+        function.add_to_role_policy(
+            iam.PolicyStatement(
+                sid="ObjectVersions",
+                actions=["s3:DeleteObjectVersion", "s3:GetObjectVersion", "s3:ListBucketVersions"],
+                resources=[bucket.bucket_arn, bucket.arn_for_objects("*")],
+            )
+        )
+        function.add_to_role_policy(
+            iam.PolicyStatement(
+                sid="WhoRuns",
+                actions=["ecs:ListTasks"],
+                resources=["*"],
+                conditions={
+                    "ArnEquals": {"ecs:cluster": arn("ecs", environment, f"cluster/{names.cluster(environment.name)}")}
+                },
+            )
+        )
+        return function
+
+    def _alarms(self, topic_arn: str) -> None:
+        """Watch the days that are left: a renewal begins with ten of thirty, so that 7 means that it has failed for days."""
+        environment = self._environment.name
+        for kind in KINDS:
+            for days in WARNING_DAYS:
+                if kind in {"server", "route", "client"} and days != min(WARNING_DAYS):
+                    continue
+                add_alarm(
+                    self,
+                    f"{kind.capitalize()}Expires{days}",
+                    alarm_name=f"{names.PLATFORM_ALARM_PREFIX}certificates-{kind}-expires-{days}-{environment}",
+                    description=f"A {kind} certificate has fewer than {days} days left.",
+                    runbook="platform-certificates-expire",
+                    topic_arn=topic_arn,
+                    metric=Metric(
+                        METRICS_NAMESPACE,
+                        f"{kind}_days_left",
+                        "Minimum",
+                        {"Environment": environment, "Service": "certificates"},
+                        DAY_SECONDS,
+                    ),
+                    # A day without a figure is a day on which nothing was renewed.
+                    condition=Condition("LessThanThreshold", days, 2, 1, "breaching"),
+                )

@@ -1,0 +1,1 @@
+"""The handlers of the Lambda functions: thin, on `tls` and `nats_platform`."""
