@@ -47,6 +47,7 @@ ROWS = (
             Options="{CertificateTransparencyLoggingPreference: CertificateTransparencyLoggingPreference || 'ENABLED', Export: CertificateExport}",
         ),
         id="CertificateArn",
+        attributes={"CertificateArn": "id"},
         steps=(do(_write_records, "ValidationZones"),),
         changes=(
             Put(

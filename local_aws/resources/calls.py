@@ -21,7 +21,13 @@ from local_aws.resources.contract import Context, Made
 Properties = Mapping[str, Any]
 Expression = str | Callable[[Mapping[str, Any]], Any]
 
-_GONE = ("NotFound", "NoSuch", "DoesNotExist", "NotExist")
+_GONE_CODES = ("NotFound", "NoSuch", "DoesNotExist", "NotExist", "Nonexistent", "NotAttached")
+_GONE_MESSAGES = (
+    "not found",
+    "does not exist",
+    "No scalable target found",
+    "No scaling policy found",
+)  # from services that have one code for everything
 _CHAINS = {
     "subexpression",
     "index_expression",
@@ -102,7 +108,7 @@ class Task:
             "stack": context.stack_name,
             "token": secrets.token_hex(16),
         }
-        return {**self.new, **self.made.attributes, **own, **({"id": self.id} if self.id else {})}
+        return {**self.made.attributes, **self.new, **own, **({"id": self.id} if self.id else {})}
 
     def with_made(self, made: Made) -> Task:
         """Return the same task, further on."""
@@ -120,7 +126,8 @@ class Task:
 
 def is_gone(error: ClientError) -> bool:
     """Tell whether a service's error means that the thing is not there."""
-    return any(word in error.response["Error"]["Code"] for word in _GONE)
+    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    return any(word in code for word in _GONE_CODES) or any(word in message for word in _GONE_MESSAGES)
 
 
 def look_up(expression: Expression, scope: Mapping[str, Any]) -> Any:

@@ -105,7 +105,7 @@ ROWS = (
         service="elbv2",
         make=call("create_rule"),
         id="Rules[0].RuleArn",
-        attributes={"RuleArn": "id", "IsDefault": "Rules[0].IsDefault || IsDefault"},
+        attributes={"RuleArn": "id", "IsDefault": "`false`"},
         change=call("modify_rule", RuleArn="id"),
         changes=(Put(call("set_rule_priorities", RulePriorities="[{RuleArn: id, Priority: Priority}]")),),
         tags=_TAGS,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from string import Template
 
 from local_aws.resources.calls import Properties
 from local_aws.resources.contract import Context, Made
+from local_aws.resources.tagging import as_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +24,26 @@ class Record:
     prefix: str
     attributes: Mapping[str, str] = field(default_factory=dict)
 
-    def create(self, context: Context, _properties: Properties) -> Made:
+    def create(self, context: Context, properties: Properties) -> Made:
         """Note a new resource."""
         known_as = f"{self.prefix}{secrets.token_hex(8)}"
         values = {"id": known_as, "region": context.region, "account": context.account_id}
-        return Made(known_as, {name: Template(text).substitute(values) for name, text in self.attributes.items()})
+        return Made(
+            known_as,
+            {name: Template(text).substitute(values) for name, text in self.attributes.items()},
+            _tags(context, properties),
+        )
 
-    def update(self, _context: Context, made: Made, _old: Properties, _new: Properties) -> Made:
-        """Change nothing: the properties are the stack's to keep."""
-        return made
+    def update(self, context: Context, made: Made, _old: Properties, new: Properties) -> Made:
+        """Change nothing but the tags: the properties are the stack's to keep."""
+        return replace(made, tags=_tags(context, new))
 
     def delete(self, _context: Context, _made: Made, _properties: Properties) -> None:
         """Forget: the stack's record goes with the stack."""
+
+
+def _tags(context: Context, properties: Properties) -> Mapping[str, str]:
+    return {**context.tags, **as_map(properties.get("Tags", ()))}
 
 
 RECORDS: Mapping[str, Record] = {

@@ -160,7 +160,9 @@ class Row:
         """Make the resource, and remove it again if a later step of its making fails."""
         task = self._task(context, Made(""), {}, self.name.fill(context, properties) if self.name else properties)
         if self.absent and _is_there(task, *self.absent):
-            raise AlreadyExistsError(f"{self.type_name}: {look_up(self.id, task.scope)} already exists")
+            raise AlreadyExistsError(
+                f"{self.type_name}: {task.new[self.name.property] if self.name else ''} already exists"
+            )
         answer: Mapping[str, Any] = task.perform(self.make, **self._rest(self.make, task.new))
         if self.follow:
             answer = self.follow(task, answer)
@@ -205,9 +207,9 @@ class Row:
         return _carried(self.steps).union(self.ignored, tags)
 
     def _task(self, context: Context, made: Made, old: Properties, new: Properties) -> Task:
-        if self.name and made.physical_id:
-            name = {self.name.property: made.attributes.get(self.name.property, made.physical_id)}
-            old, new = {**name, **old}, {**name, **new}
+        if self.name and made.physical_id and self.id == self.name.property:
+            known = {self.name.property: made.physical_id}
+            old, new = {**known, **old}, {**known, **new}
         if self.translate:
             old, new = self.translate(old), self.translate(new)
         return Task(self.type_name, self.service, context, made, old, new, self.renames)

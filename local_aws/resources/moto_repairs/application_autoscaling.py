@@ -1,7 +1,8 @@
-"""Application Auto Scaling: scalable targets have tags, and hold their service between least and most.
+"""Application Auto Scaling: scalable targets have tags, and hold their service between least and most; policies stay themselves.
 
 moto 5.2.5 has no operation for tags, and leaves an ECS service with the one task that it was made with, where AWS brings the desired
-count up to the least capacity as soon as the target is registered.
+count up to the least capacity as soon as the target is registered; it drops the role when a target is registered again. And it
+gives a policy another ARN each time that it is put, so that whoever knows the first one points nowhere.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from moto.applicationautoscaling.models import ApplicationAutoscalingBackend, FakeScalableTarget
+from moto.applicationautoscaling.models import (
+    ApplicationAutoscalingBackend,
+    FakeApplicationAutoscalingPolicy,
+    FakeScalableTarget,
+)
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.core.exceptions import JsonRESTError
 from moto.utilities.tagging_service import TaggingService
@@ -66,6 +71,8 @@ def apply() -> None:
         **named: Any,
     ) -> FakeScalableTarget:
         target = original(backend, *arguments, **named)
+        if named.get("role_arn"):
+            target.role_arn = named["role_arn"]
         if target.service_namespace == "ecs":
             _, cluster, name = target.resource_id.split("/")
             (service,), _ = backend.ecs_backend.describe_services(cluster, [name])
@@ -76,3 +83,16 @@ def apply() -> None:
                 backend.ecs_backend.update_service({"cluster": cluster, "service": name, "desired_count": wanted})
                 service.deployments[0]["desiredCount"] = wanted
         return target
+
+    @around(ApplicationAutoscalingBackend, "put_scaling_policy")
+    def put_scaling_policy(
+        original: Callable[..., FakeApplicationAutoscalingPolicy], backend: ApplicationAutoscalingBackend, **named: Any
+    ) -> FakeApplicationAutoscalingPolicy:
+        key = FakeApplicationAutoscalingPolicy.formulate_key(
+            named["service_namespace"], named["resource_id"], named["scalable_dimension"], named["policy_name"]
+        )
+        before = backend.policies.get(key)
+        policy = original(backend, **named)
+        if before:
+            policy.policy_arn = before.policy_arn
+        return policy

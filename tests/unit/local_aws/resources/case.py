@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_aws.resources.contract import Made
-
 from tests.unit.local_aws.resources.world import World
 
 Properties = Mapping[str, Any]

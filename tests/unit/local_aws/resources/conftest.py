@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from local_aws.resources import moto_repairs
 from moto.server import ThreadedMotoServer
 
+from local_aws.resources import moto_repairs
 from tests.unit.local_aws.resources.world import World
 
 

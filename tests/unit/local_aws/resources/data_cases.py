@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from botocore.exceptions import ClientError
-from local_aws.resources.contract import Made
 
+from local_aws.resources.contract import Made
 from tests.unit.local_aws.resources.case import Case
 from tests.unit.local_aws.resources.world import ACCOUNT, REGION, World, archive, as_json, document
 
@@ -548,14 +549,19 @@ CASES = (
     *(
         Case(
             type=type_name,
-            properties=lambda _: {},
+            properties=lambda _, first=first: first,  # type: ignore[misc]
             look=_always,
             seen=lambda made: bool(made.physical_id),
-            change=lambda _: {"Any": "thing"},
+            change=lambda _, change=change: change,  # type: ignore[misc]
             then=bool,
             remains=bool,
+            tags=(lambda _, made: dict(made.tags)) if type_name == "AWS::DLM::LifecyclePolicy" else None,
         )
-        for type_name in ("AWS::CDK::Metadata", "AWS::DLM::LifecyclePolicy", "AWS::Logs::QueryDefinition")
+        for type_name, first, change in (
+            ("AWS::CDK::Metadata", {"Analytics": "v2:deflate64:a"}, {"Analytics": "v2:deflate64:b"}),
+            ("AWS::DLM::LifecyclePolicy", {"Description": "a", "State": "ENABLED"}, {"Description": "b"}),
+            ("AWS::Logs::QueryDefinition", {"Name": "a", "QueryString": "fields @message"}, {"Name": "b"}),
+        )
     ),
 )
 
@@ -569,5 +575,5 @@ def _log_bucket(world: World) -> str:
         "Action": "s3:PutObject",
         "Resource": f"arn:aws:s3:::{name}/*",
     }
-    world.client("s3").put_bucket_policy(Bucket=name, Policy=__import__("json").dumps(document(statement)))
+    world.client("s3").put_bucket_policy(Bucket=name, Policy=json.dumps(document(statement)))
     return name

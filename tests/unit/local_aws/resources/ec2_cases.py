@@ -6,7 +6,6 @@ import base64
 from typing import Any
 
 from local_aws.resources.contract import Made
-
 from tests.unit.local_aws.resources.case import Case
 from tests.unit.local_aws.resources.world import ACCOUNT, REGION, World
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from local_aws.resources.contract import Made
-
 from tests.unit.local_aws.resources.case import Case
 from tests.unit.local_aws.resources.world import ACCOUNT, REGION, World, as_json, document
 
@@ -134,7 +133,7 @@ CONTAINER = {
     "HealthCheck": {"Command": ["CMD", "check"], "Interval": 10, "Timeout": 5, "Retries": 3, "StartPeriod": 30},
     "LinuxParameters": {"InitProcessEnabled": True, "Capabilities": {"Drop": ["ALL"]}},
     "LogConfiguration": {"LogDriver": "awslogs", "Options": {"awslogs-group": "/ecs/fleet", "mode": "non-blocking"}},
-    "MountPoints": [{"ContainerPath": "/tmp", "SourceVolume": "scratch", "ReadOnly": False}],
+    "MountPoints": [{"ContainerPath": "/scratch", "SourceVolume": "scratch", "ReadOnly": False}],
     "PortMappings": [{"ContainerPort": 8080, "Name": "health", "AppProtocol": "http"}],
     "RestartPolicy": {"Enabled": True, "RestartAttemptPeriod": 60},
     "StopTimeout": 60,
@@ -261,7 +260,7 @@ CASES = (
                         "logDriver": "awslogs",
                         "options": {"awslogs-group": "/ecs/fleet", "mode": "non-blocking"},
                     },
-                    "mountPoints": [{"containerPath": "/tmp", "sourceVolume": "scratch", "readOnly": False}],
+                    "mountPoints": [{"containerPath": "/scratch", "sourceVolume": "scratch", "readOnly": False}],
                     "portMappings": [{"containerPort": 8080, "name": "health", "appProtocol": "http"}],
                     "restartPolicy": {"enabled": True, "restartAttemptPeriod": 60},
                     "stopTimeout": 60,
@@ -496,6 +495,9 @@ CASES = (
         seen={"MinCapacity": 2, "MaxCapacity": 4},
         change=lambda _: {"MaxCapacity": 8},
         then={"MaxCapacity": 8},
+        tags=lambda w, m: w.client("application-autoscaling").list_tags_for_resource(
+            ResourceARN=m.attributes["ScalableTargetARN"]
+        )["Tags"],
         attributes={"Id": "service/cluster/needed|ecs:service:DesiredCount|ecs"},
     ),
     Case(
@@ -609,7 +611,7 @@ CASES = (
         change=lambda _: {"Description": "second"},
         then={"Description": "second"},
         tags=_map_tags,
-        attributes={"Arn": lambda value: ":namespace/" in value, "HostedZoneId": lambda value: bool(value)},
+        attributes={"Arn": lambda value: ":namespace/" in value, "HostedZoneId": bool},
     ),
     Case(
         type="AWS::ServiceDiscovery::Service",

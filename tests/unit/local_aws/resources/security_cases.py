@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from local_aws.resources.contract import Made
-
 from tests.unit.local_aws.resources.case import Case
 from tests.unit.local_aws.resources.world import ACCOUNT, World, as_json, document
 
@@ -175,9 +174,9 @@ CASES = (
         type="AWS::KMS::Alias",
         properties=lambda w: {"AliasName": "alias/fleet", "TargetKeyId": w.make("AWS::KMS::Key").physical_id},
         look=_alias,
-        seen={"TargetKeyId": lambda value: bool(value)},
+        seen={"TargetKeyId": bool},
         change=lambda w: {"TargetKeyId": w.make("AWS::KMS::Key", Description="other").physical_id},
-        then={"TargetKeyId": lambda value: bool(value)},
+        then={"TargetKeyId": bool},
     ),
     Case(
         type="AWS::SecretsManager::Secret",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from local_aws.resources.contract import Made
-
 from tests.unit.local_aws.resources.case import Case
 from tests.unit.local_aws.resources.world import ACCOUNT, REGION, World, as_json, document
 
@@ -191,6 +190,11 @@ CASES = (
         seen={"widgets": []},
         change=lambda _: {"DashboardBody": '{"widgets": [], "start": "-PT1H"}'},
         then={"start": "-PT1H"},
+        tags=lambda w, m: _by_key(
+            w.client("cloudwatch").list_tags_for_resource(
+                ResourceARN=f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{m.physical_id}"
+            )["Tags"]
+        ),
     ),
     Case(
         type="AWS::Logs::LogGroup",
@@ -244,7 +248,7 @@ CASES = (
         look=_topic,
         seen={
             "DisplayName": "Alerts",
-            "KmsMasterKeyId": lambda value: bool(value),
+            "KmsMasterKeyId": bool,
             "Subscribed": [("email", "a@example.com")],
         },
         change=lambda _: {"DisplayName": "Fleet", "Subscription": [{"Protocol": "sms", "Endpoint": "+15550100"}]},

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import boto3
+
 from local_aws.resources.contract import Made
 from local_aws.resources.registry import handler_for
 
@@ -50,7 +51,15 @@ class World:
     def __init__(self, endpoint: str, clients: dict[str, Any]) -> None:
         self.endpoint = endpoint
         self._clients = clients
-        urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")).close()  # noqa: S310
+        self._topics: dict[str, str] = {}
+        self.empty()
+
+    def empty(self) -> None:
+        """Forget everything that was made."""
+        urllib.request.urlopen(urllib.request.Request(f"{self.endpoint}/moto-api/reset", method="POST")).close()  # noqa: S310
+        for name in vars(type(self)):
+            self.__dict__.pop(name, None)
+        self._topics.clear()
 
     def client(self, service: str) -> Any:
         if service not in self._clients:
@@ -109,7 +118,9 @@ class World:
         return self.make("AWS::IAM::Role", AssumeRolePolicyDocument={"Version": "2012-10-17", "Statement": [statement]})
 
     def topic(self, name: str = "topic") -> str:
-        return self.make("AWS::SNS::Topic", TopicName=name).physical_id
+        if name not in self._topics:
+            self._topics[name] = self.make("AWS::SNS::Topic", TopicName=name).physical_id
+        return self._topics[name]
 
     def bucket(self, name: str = "needed-bucket") -> str:
         return self.make("AWS::S3::Bucket", BucketName=name).physical_id
