@@ -31,7 +31,7 @@ def dns_name_fault(name: str) -> str | None:
     labels = name.split(".")
     for label in labels:
         if fault := label_fault(label):
-            return f"has the label {label!r}, which {fault}"
+            return f"has the label {label!a}, which {fault}"
     if labels[-1].isdigit():
         return "ends in a number: an address is no name"
     return None

@@ -222,4 +222,4 @@ def _meant(value: object, known: Iterable[str]) -> str:
 def _shown(value: object) -> str:
     """Return a value as it may stand in a message: in ASCII and on one line, and not without end."""
     text = ascii(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
