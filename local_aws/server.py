@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -35,7 +37,8 @@ log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
-_READING = ("Describe", "Get", "List", "Head", "BatchGet")
+_READING = ("Describe", "Get", "List", "Head", "BatchGet", "AssumeRole", "Simulate", "Validate")
+_ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
 
 
 class _Handler(MotoRequestHandler):
@@ -57,22 +60,28 @@ class Gated:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
+        reads = environ.get("REQUEST_METHOD") in {"GET", "HEAD", "OPTIONS"} or _operation(environ).startswith(_READING)
         if "/cloudformation/aws4_request" in environ.get("HTTP_AUTHORIZATION", ""):
             # Our own API holds the gate itself, since it lets some callers wait for a stack.
             answer = self._application(environ, start_response)
         else:
             with self._gate.request():
                 answer = self._application(environ, start_response)
-        if _may_change(environ):
+        if not reads:
             self._keeper.touch()
         return answer
 
 
-def _may_change(environ: dict[str, Any]) -> bool:
-    if environ.get("REQUEST_METHOD") in {"GET", "HEAD", "OPTIONS"}:
-        return False
-    target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-    return not target.startswith(_READING)
+def _operation(environ: dict[str, Any]) -> str:
+    """Return the name of the operation, where the request's head or form tells it; the form is put back to be read again."""
+    target: str = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    if target or not length or not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        return target
+    form: bytes = environ["wsgi.input"].read(length)
+    environ["wsgi.input"] = io.BytesIO(form)
+    found = _ACTION.search(form)
+    return found.group(1).decode() if found else ""
 
 
 class LocalAws:
