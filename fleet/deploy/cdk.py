@@ -72,7 +72,8 @@ class CdkCli:
     def bootstrap(self, account_id: str, step: Step) -> None:
         """Prepare an account and region for the CDK."""
         target = f"aws://{account_id}/{self._environment.region}"
-        ended = self._run("bootstrap", ["bootstrap", target], BOOTSTRAP_SECONDS, step)
+        # Elsewhere than where `cdk.json` names our app, which the CLI would run for nothing.
+        ended = self._run("bootstrap", ["bootstrap", target], BOOTSTRAP_SECONDS, step, directory=project.STATE)
         if ended.code:
             raise WantingError(f"the bootstrap of {target} failed\n{_indented(complaint(ended.lines))}")
 
@@ -98,11 +99,13 @@ class CdkCli:
     def _deploy_seconds(self) -> int:
         return LOCAL_DEPLOY_SECONDS if self._account and self._account.is_local else AWS_DEPLOY_SECONDS
 
-    def _run(self, name: str, arguments: Sequence[str], deadline_seconds: int, step: Step) -> Ended:
+    def _run(
+        self, name: str, arguments: Sequence[str], deadline_seconds: int, step: Step, directory: Path = project.ROOT
+    ) -> Ended:
         log = project.log(f"cdk-{name}-{self._environment.name}")
         ended = run_child(
             ["node", str(project.CDK_CLI), *arguments, "--no-notices", "--no-color", "--ci"],
-            directory=project.ROOT,
+            directory=directory,
             environment=self._process_environment(),
             deadline_seconds=deadline_seconds,
             log=log,
