@@ -1,0 +1,148 @@
+"""`fleet certs`: the certificates of an environment, by the same code as `python -m tls` and the deployment's function."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from catalog import load_catalog, load_environment
+from fleet.certs import Certificates, open_certificates
+from fleet.cli.options import DEFAULT_CATALOG, CatalogOption, EnvOption
+from fleet.cli.output import new_app
+from fleet.errors import FleetError, InputError, WantingError
+from tls import Report, Sources, TlsError, audit, bring_about, mirror, take_status
+from tls.cli_output import Format, mirror_lines, print_result, report_lines, status_lines
+
+StoreOption = Annotated[
+    str | None, typer.Option("--store", help="DIR or s3://BUCKET; the environment's own bucket where it is missing.")
+]
+FormOption = Annotated[Format, typer.Option("--format", help="How the result is printed.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
+
+app = new_app("Issue, renew and look at the certificates of an environment.")
+
+
+@app.command()
+def issue(
+    *,
+    env: EnvOption = "local",
+    catalog: CatalogOption = DEFAULT_CATALOG,
+    store: StoreOption = None,
+    dry_run: DryRunOption = False,
+    form: FormOption = Format.TEXT,
+) -> None:
+    """Issue what the catalog asks for and the store lacks, and what is due; nothing else."""
+    with _told():
+        certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
+        _end(bring_about(certificates.issuer(_caller()), certificates.request, dry_run=dry_run), form)
+
+
+@app.command()
+def renew(
+    places: Annotated[
+        list[str] | None, typer.Argument(help="server/NODE, route/NODE or client/NAME", metavar="PLACE")
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Renew every certificate.")] = False,
+    env: EnvOption = "local",
+    catalog: CatalogOption = DEFAULT_CATALOG,
+    store: StoreOption = None,
+    dry_run: DryRunOption = False,
+    form: FormOption = Format.TEXT,
+) -> None:
+    """Issue certificates anew, whatever their age."""
+    with _told():
+        if every == bool(places):
+            raise InputError("name what is to be renewed, or give --all")
+        certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
+        forced = _known(certificates, places or ()) if places else [leaf.prefix for leaf in certificates.request.leaves]
+        _end(bring_about(certificates.issuer(_caller()), certificates.request, forced=forced, dry_run=dry_run), form)
+
+
+@app.command()
+def status(
+    *,
+    env: EnvOption = "local",
+    catalog: CatalogOption = DEFAULT_CATALOG,
+    store: StoreOption = None,
+    form: FormOption = Format.TEXT,
+) -> None:
+    """Show each certificate and the days that it has left; exit 1 where one is missing, late or superfluous."""
+    with _told():
+        certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
+        found = take_status(certificates.store, certificates.request, None, Sources().now())
+        print_result(form, found.to_plain(), status_lines(found))
+        raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def verify(
+    *,
+    env: EnvOption = "local",
+    catalog: CatalogOption = DEFAULT_CATALOG,
+    store: StoreOption = None,
+    form: FormOption = Format.TEXT,
+) -> None:
+    """Prove all that the store holds: keys, chains, dates, names, usages, bundles, checksums."""
+    with _told():
+        certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
+        findings = audit(certificates.store, certificates.request, Sources().now())
+        good = f"{len(certificates.request.leaves)} certificates are as they should be"
+        print_result(form, {"findings": findings}, [*findings, f"{len(findings)} findings" if findings else good])
+        raise typer.Exit(1 if findings else 0)
+
+
+@app.command()
+def publish(
+    source: Annotated[str, typer.Option("--from", help="The directory, or s3://BUCKET, to publish from.")],
+    *,
+    env: EnvOption = "local",
+    catalog: CatalogOption = DEFAULT_CATALOG,
+    store: StoreOption = None,
+    dry_run: DryRunOption = False,
+    form: FormOption = Format.TEXT,
+) -> None:
+    """Publish what another store holds to this one, proved first; the authority's keys stay where they are."""
+    with _told():
+        loaded, environment = load_catalog(catalog), load_environment(env)
+        target = open_certificates(loaded, environment, store)
+        origin = open_certificates(loaded, environment, source)
+        mirrored = mirror(origin.store, target.store, target.request, Sources().now(), dry_run=dry_run)
+        plain = {
+            "dry_run": dry_run,
+            "authority": mirrored.authority,
+            "published": list(mirrored.published),
+            "unchanged": mirrored.unchanged,
+        }
+        print_result(form, plain, mirror_lines(mirrored, dry_run=dry_run))
+
+
+def _known(certificates: Certificates, places: list[str] | tuple[str, ...]) -> list[str]:
+    prefixes = {leaf.prefix for leaf in certificates.request.leaves}
+    wanted = [f"{place.rstrip('/')}/" for place in places]
+    if unknown := [prefix.rstrip("/") for prefix in wanted if prefix not in prefixes]:
+        raise InputError(f"the catalog asks for no certificate at {', '.join(unknown)}")
+    return wanted
+
+
+def _caller() -> str:
+    return f"fleet certs ({getpass.getuser()})"
+
+
+def _end(report: Report, form: Format) -> None:
+    print_result(form, report.to_plain(), report_lines(report))
+    raise typer.Exit(report.exit_code)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell an error of the certificate authority as this command tells its own."""
+    try:
+        yield
+    except TlsError as error:
+        told: type[FleetError] = InputError if error.exit_code == InputError.exit_code else WantingError
+        raise told(str(error)) from error
