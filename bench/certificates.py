@@ -90,7 +90,7 @@ def openssl(folder: Path) -> None:
         name = f"{profile}-ca"
         (folder / f"{name}.ext").write_text(
             f"basicConstraints=critical,CA:true,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n{IDENTIFIERS}"
-            f"extendedKeyUsage={USAGES[profile]}\nnameConstraints=critical,permitted;DNS:{REQUEST.domain(profile)}\n"
+            f"extendedKeyUsage={USAGES[profile]}\nnameConstraints=critical,permitted;DNS:{REQUEST.domains(profile)[0]}\n"
         )
         _key(folder, name, encrypted=True)
         _request(folder, name, f"{profile} CA", encrypted=True)

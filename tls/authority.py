@@ -143,7 +143,7 @@ def _create_issuing(
 ) -> x509.Certificate:
     lifetime = timedelta(days=request.lifetimes.issuing_days)
     # What is not excluded is allowed for every kind of name that the permitted list does not mention: so addresses are.
-    constraints = x509.NameConstraints([x509.DNSName(request.domain(profile))], _EVERY_ADDRESS)
+    constraints = x509.NameConstraints([x509.DNSName(domain) for domain in request.domains(profile)], _EVERY_ADDRESS)
     builder = (
         _builder(_authority_name(request, profile, authority_id), key, root, now, lifetime, sources)
         .add_extension(x509.BasicConstraints(ca=True, path_length=ISSUING_PATH_LENGTH), critical=True)

@@ -7,6 +7,7 @@ node_domain: nats.gaming-system.internal
 nodes:
   - name: nats-1                              # server_names and route_names default to [NAME.NODE_DOMAIN]
 services: [auth-nats, payment-nats]
+shared_node_names: [localhost]                # names that every node has besides its own; the default is none
 identities: [operator, provisioner]           # clients that are no service
 key_type: p256                                # the default
 lifetimes: {leaf_days: 30}                    # the defaults are in tls/profiles.py
@@ -21,6 +22,7 @@ from typing import Any
 
 from tls.errors import RequestError
 from tls.keys import KeyType
+from tls.names import is_within
 from tls.profiles import Lifetimes, Profile
 from tls.request_faults import Fault, faults_of
 
@@ -64,6 +66,7 @@ class CertificateRequest:
     nodes: tuple[Node, ...]
     services: tuple[str, ...]
     identities: tuple[str, ...]
+    shared_node_names: tuple[str, ...] = ()
     key_type: KeyType = KeyType.P256
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
 
@@ -89,6 +92,7 @@ class CertificateRequest:
             nodes=tuple(_node(node, plain["node_domain"]) for node in plain["nodes"]),
             services=tuple(plain["services"]),
             identities=tuple(plain.get("identities", ())),
+            shared_node_names=tuple(plain.get("shared_node_names", ())),
             key_type=KeyType(plain.get("key_type", KeyType.P256)),
             lifetimes=Lifetimes(**plain.get("lifetimes", {})),
         )
@@ -100,24 +104,30 @@ class CertificateRequest:
             {"name": node.name, "server_names": list(node.server_names), "route_names": list(node.route_names)}
             for node in self.nodes
         ]
-        plain |= {"services": list(self.services), "identities": list(self.identities), "key_type": str(self.key_type)}
+        plain |= {key: list(plain[key]) for key in ("services", "identities", "shared_node_names")}
+        plain["key_type"] = str(self.key_type)
         return plain
 
     @cached_property
     def leaves(self) -> tuple[Leaf, ...]:
         """Every certificate that is asked for, servers first and clients last: the order in which they are changed."""
         return (
-            *(Leaf(Profile.SERVER, node.name, node.server_names) for node in self.nodes),
-            *(Leaf(Profile.ROUTE, node.name, node.route_names) for node in self.nodes),
+            *(Leaf(Profile.SERVER, node.name, (*node.server_names, *self.shared_node_names)) for node in self.nodes),
+            *(Leaf(Profile.ROUTE, node.name, (*node.route_names, *self.shared_node_names)) for node in self.nodes),
             *(
                 Leaf(Profile.CLIENT, name, (f"{name}.{self.client_domain}",))
                 for name in (*self.services, *self.identities)
             ),
         )
 
-    def domain(self, profile: Profile) -> str:
-        """Return the domain that the issuing authority of a profile may sign names of."""
-        return self.client_domain if profile is Profile.CLIENT else self.node_domain
+    def domains(self, profile: Profile) -> tuple[str, ...]:
+        """Return the domains that the issuing authority of a profile may sign names of."""
+        if profile is Profile.CLIENT:
+            return (self.client_domain,)
+        return (
+            self.node_domain,
+            *(name for name in self.shared_node_names if not is_within(name, self.node_domain)),
+        )
 
 
 def _node(plain: Mapping[str, Any], domain: str) -> Node:

@@ -16,7 +16,7 @@ MOST_NAMES_A_NODE = 16
 LONGEST_LIFE_DAYS = {"leaf_days": LONGEST_LEAF.days, "issuing_days": 3650, "root_days": 7300}
 
 _REQUIRED = ("environment", "organization", "client_domain", "node_domain", "nodes", "services")
-_OPTIONAL = ("identities", "key_type", "lifetimes")
+_OPTIONAL = ("shared_node_names", "identities", "key_type", "lifetimes")
 _LONGEST_SHOWN = 80
 
 Path = tuple[str | int, ...]
@@ -42,7 +42,7 @@ def faults_of(plain: object) -> list[Fault]:
     """Return everything that is wrong with the plain data of a request."""
     if not isinstance(plain, Mapping):
         return [Fault((), f"is no mapping but {_shown(plain)}")]
-    return [*_single_values(plain), *_between_values(plain)]
+    return list(dict.fromkeys([*_single_values(plain), *_between_values(plain)]))
 
 
 def _single_values(plain: Mapping[Any, Any]) -> Iterator[Fault]:
@@ -53,6 +53,7 @@ def _single_values(plain: Mapping[Any, Any]) -> Iterator[Fault]:
         yield from _checked(plain, key, dns_name_fault)
     yield from _names(plain.get("services", ()), ("services",), label_fault)
     yield from _names(plain.get("identities", ()), ("identities",), label_fault)
+    yield from _names(plain.get("shared_node_names", ()), ("shared_node_names",), dns_name_fault)
     if (key_type := plain.get("key_type", KeyType.P256)) not in list(KeyType):
         yield Fault(("key_type",), f"{_shown(key_type)} is none of {', '.join(KeyType)}{_meant(key_type, KeyType)}")
     yield from _lifetimes(plain.get("lifetimes", {}))
@@ -121,8 +122,21 @@ def _between_values(plain: Mapping[Any, Any]) -> Iterator[Fault]:
     for path, name in clients:
         if client_domain and not label_fault(name) and (fault := dns_name_fault(f"{name}.{client_domain}")):
             yield Fault(path, f"the identity {_shown(f'{name}.{client_domain}')} {fault}")
+    yield from _shared_names(plain, client_domain)
     for key in ("server_names", "route_names"):
-        yield from _node_names(_names_of(nodes, key, node_domain), node_domain, identities)
+        names = _names_of(nodes, key, node_domain)
+        yield from _node_names(names, node_domain, identities)
+        yield from _repeated([*_shared(plain), *names], "node")
+
+
+def _shared(plain: Mapping[Any, Any]) -> list[tuple[Path, str]]:
+    return [(("shared_node_names", place), name) for place, name in _texts(plain.get("shared_node_names"))]
+
+
+def _shared_names(plain: Mapping[Any, Any], client_domain: str) -> Iterator[Fault]:
+    for path, name in _shared(plain):
+        if client_domain and is_within(name, client_domain):
+            yield Fault(path, f"{_shown(name)} is within the client domain: it could be a client's identity")
 
 
 def _names_of(nodes: list[Mapping[Any, Any]], key: str, domain: str) -> list[tuple[Path, str]]:
@@ -137,7 +151,6 @@ def _names_of(nodes: list[Mapping[Any, Any]], key: str, domain: str) -> list[tup
 
 
 def _node_names(names: list[tuple[Path, str]], domain: str, identities: Collection[str]) -> Iterator[Fault]:
-    yield from _repeated(names, "node")
     for path, name in names:
         if name in identities:
             yield Fault(path, f"{_shown(name)} is a client's identity: who holds this key would be that client")

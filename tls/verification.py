@@ -6,7 +6,7 @@ every client; so nothing is published that did not pass here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypeVar
@@ -46,7 +46,7 @@ def authority_findings(authority: Authority, request: CertificateRequest, now: d
                 *_link_findings(issuing, authority.root),
                 *_authority_extensions(issuing, ISSUING_PATH_LENGTH),
                 *_usage_findings(issuing, profile),
-                *_constraint_findings(issuing, request.domain(profile)),
+                *_constraint_findings(issuing, request.domains(profile)),
             )
         ]
     return findings
@@ -150,10 +150,14 @@ def _usage_findings(certificate: x509.Certificate, profile: Profile) -> Iterator
         yield f"its extended key usage is not that of the profile {profile}"
 
 
-def _constraint_findings(certificate: x509.Certificate, domain: str) -> Iterator[str]:
+def _constraint_findings(certificate: x509.Certificate, domains: Sequence[str]) -> Iterator[str]:
     found = _extension(certificate, x509.NameConstraints)
-    if found is None or not found.critical or found.value.permitted_subtrees != [x509.DNSName(domain)]:
-        yield f"its name constraints do not permit, critically, {domain} alone"
+    if (
+        found is None
+        or not found.critical
+        or found.value.permitted_subtrees != [x509.DNSName(domain) for domain in domains]
+    ):
+        yield f"its name constraints do not permit, critically, {', '.join(domains)} alone"
         return
     excluded = {str(name.value) for name in found.value.excluded_subtrees or () if isinstance(name, x509.IPAddress)}
     if excluded != {str(IPv4Network("0.0.0.0/0")), str(IPv6Network("::/0"))}:

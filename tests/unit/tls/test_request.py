@@ -37,7 +37,18 @@ def test_plain_data_comes_back_as_it_went() -> None:
     assert CertificateRequest.from_plain(request.to_plain()) == request
     assert request.key_type is KeyType.ED25519
     assert request.lifetimes == Lifetimes(leaf_days=7, issuing_days=730, root_days=3650)
-    assert request.domain(Profile.ROUTE) == "nats.acme.internal"
+    assert request.domains(Profile.ROUTE) == ("nats.acme.internal",)
+
+
+def test_a_shared_name_is_every_nodes_and_may_lie_outside_of_the_domain() -> None:
+    request = a_request(nodes=[{"name": "a"}, {"name": "b"}], shared_node_names=["localhost", "nats.acme.internal"])
+    assert [leaf.dns_names for leaf in request.leaves[:4]] == [
+        ("a.nats.acme.internal", "localhost", "nats.acme.internal"),
+        ("b.nats.acme.internal", "localhost", "nats.acme.internal"),
+    ] * 2
+    assert request.domains(Profile.SERVER) == ("nats.acme.internal", "localhost")
+    assert request.domains(Profile.CLIENT) == ("svc.acme.internal",)
+    assert CertificateRequest.from_plain(request.to_plain()) == request
 
 
 def test_the_longest_label_is_taken_and_a_longer_one_refused() -> None:
@@ -94,6 +105,16 @@ def test_hostile_names_of_nodes_are_refused(name: str) -> None:
             {"node_domain": "nats.svc.acme.internal"},
             "node_domain: 'nats.svc.acme.internal' and the client domain 'svc.acme.internal' hold one another: a node's name could be a client's",
         ),
+        (
+            {"shared_node_names": ["orders.svc.acme.internal"]},
+            "shared_node_names[0]: 'orders.svc.acme.internal' is within the client domain: it could be a client's identity",
+        ),
+        (
+            {"shared_node_names": ["nats-1.nats.acme.internal"]},
+            "nodes[0].server_names[0]: 'nats-1.nats.acme.internal' is already the name of a node, at shared_node_names[0]",
+        ),
+        ({"shared_node_names": ["a", "a"]}, "shared_node_names[1]: 'a' is already the name of a node, at shared_node_names[0]"),
+        ({"shared_node_names": ["A"]}, "shared_node_names[0]: 'A' has the label 'A', which may have only"),
         ({"services": []}, "services: is empty: that would take the certificates of all services away"),
         ({"nodes": []}, "nodes: is empty: that would take the certificates of all nodes away"),
         ({"services": "orders"}, "services: is no list but 'orders'"),
