@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,8 @@ class AssemblyStack:
         """Return where a resource stands in the app, which says more to a reader than its logical id."""
         resource = json.loads(self.template.read_text(encoding="utf-8"))["Resources"].get(logical_id, {})
         path = str(resource.get("Metadata", {}).get("aws:cdk:path", logical_id))
-        return path.removeprefix(f"{self.selector}/").removesuffix("/Resource")
+        # `Resource` is what constructs call that which they mainly are.
+        return re.sub(r"(/Resource)+$", "", path.removeprefix(f"{self.selector}/"))
 
 
 def read_assembly(directory: Path) -> dict[str, AssemblyStack]:
