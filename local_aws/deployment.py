@@ -46,14 +46,14 @@ class Deployment:
             outputs = self._outputs()
         except TemplateError as error:
             raise ResourceFailedError(str(error)) from error
-        with self._world.lock:
+        with self._world.gate.step(), self._world.lock:
             self._check_exports(outputs)
             stack.outputs = outputs
             stack.imports = frozenset(self._values.used_imports)
-        removed = [stack.resources.pop(name) for name in list(stack.resources) if name not in active]
-        replaced = [step.before for step in stack.journal if step.kind == "replaced" and step.before is not None]
-        stack.garbage = [*stack.garbage, *removed, *replaced]
-        stack.journal = []
+            removed = [stack.resources.pop(name) for name in list(stack.resources) if name not in active]
+            replaced = [step.before for step in stack.journal if step.kind == "replaced" and step.before is not None]
+            stack.garbage = [*stack.garbage, *removed, *replaced]
+            stack.journal = []
 
     def _bring(self, definition: Definition, depends_on: tuple[str, ...]) -> None:
         stack = self._stack
@@ -68,10 +68,11 @@ class Deployment:
                 str(error),
             )
             raise
-        if before is None or before.made is None:
-            self._create(wanted)
-        else:
-            self._update(before, wanted, schema)
+        with self._world.gate.step():
+            if before is None or before.made is None:
+                self._create(wanted)
+            else:
+                self._update(before, wanted, schema)
 
     def _wanted(
         self, definition: Definition, schema: Schema, before: Resource | None, depends_on: tuple[str, ...]
@@ -156,5 +157,6 @@ def clean_up(world: World, stack: Stack) -> None:
     for resource in graph.removal_order(stack.garbage):
         is_replaced = resource.logical_id in stack.resources
         policy = resource.update_replace_policy if is_replaced else resource.deletion_policy
-        steps.delete(world, stack, resource, keep=policy != "Delete")
-        stack.garbage.remove(resource)
+        with world.gate.step():
+            steps.delete(world, stack, resource, keep=policy != "Delete")
+            stack.garbage.remove(resource)

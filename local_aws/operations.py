@@ -7,11 +7,12 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from local_aws import graph, rollback, steps
 from local_aws.deployment import Deployment, clean_up
 from local_aws.errors import LocalAwsError, RequestRefusedError
-from local_aws.model import REVIEW, Settings, Stack, now
+from local_aws.model import REVIEW, Resource, Settings, Stack, now
 from local_aws.world import World
 
 log = logging.getLogger(__name__)
@@ -74,10 +75,10 @@ class Operations:
             if stack.status == "DELETE_IN_PROGRESS":
                 stack.record("DELETE_FAILED", _STOPPED)
             elif stack.status == "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS":
-                self._start(stack, stack.token, stack.status, lambda stack=stack: self._succeeded(stack), _STOPPED)  # type: ignore[misc]
+                self._start(stack, stack.token, stack.status, partial(self._succeeded, stack), _STOPPED)
             else:
                 status = _rollback_verb(stack) + "_IN_PROGRESS"
-                self._start(stack, stack.token, status, lambda stack=stack: self._roll_back(stack), _STOPPED)  # type: ignore[misc]
+                self._start(stack, stack.token, status, partial(self._roll_back, stack), _STOPPED)
 
     def _start(
         self, stack: Stack, token: str | None, status: str, work: Callable[[], None], reason: str = "User Initiated"
@@ -169,11 +170,9 @@ class Operations:
             # What a resource that would not go stands on is left in place: its removal could only fail, or break more.
             if name in blocked:
                 blocked.update(resource.depends_on)
-            elif not steps.delete(self.world, stack, resource, keep=policy != "Delete" or name in retain):
+            elif not self._delete_one(stack, resource, keep=policy != "Delete" or name in retain):
                 failed.append(name)
                 blocked.update(resource.depends_on)
-            elif stack.resources.get(name) is resource:
-                del stack.resources[name]
         if failed and not force:
             self._end(
                 stack, "DELETE_FAILED", f"The following resource(s) failed to delete: [{', '.join(sorted(failed))}]. "
@@ -187,6 +186,13 @@ class Operations:
             stack.record("DELETE_COMPLETE")
 
         self.world.commit(vanish)
+
+    def _delete_one(self, stack: Stack, resource: Resource, *, keep: bool) -> bool:
+        with self.world.gate.step():
+            is_gone = steps.delete(self.world, stack, resource, keep=keep)
+            if is_gone and stack.resources.get(resource.logical_id) is resource:
+                del stack.resources[resource.logical_id]
+        return is_gone
 
     def _check_deletable(self, stack: Stack, retain: frozenset[str]) -> None:
         if stack.is_busy:

@@ -20,19 +20,17 @@ def undo(world: World, stack: Stack, skip: frozenset[str] = frozenset()) -> list
         stack: the stack, whose settings are those to return to already, so that its tags are.
         skip: resources that are to be taken as they are.
     """
-    left: list[Step] = []
     failed: list[str] = []
-    while stack.journal:
-        step = stack.journal.pop()
+    for step in reversed(list(stack.journal)):
         name = step.after.logical_id
-        if name in skip:
-            stack.tell(step.before or step.after, "UPDATE_COMPLETE", "Resource skipped during UpdateRollback")
-            continue
-        # An earlier step of a resource builds on the later one: it cannot be undone before that.
-        if name in failed or not _undo(world, stack, step):
-            left.append(step)
-            failed.append(name)
-    stack.journal = left[::-1]
+        with world.gate.step():
+            if name in skip:
+                stack.tell(step.before or step.after, "UPDATE_COMPLETE", "Resource skipped during UpdateRollback")
+            # An earlier step of a resource builds on the later one: it cannot be undone before that.
+            elif name in failed or not _undo(world, stack, step):
+                failed.append(name)
+                continue
+            stack.journal = [other for other in stack.journal if other is not step]
     return sorted(set(failed))
 
 

@@ -122,15 +122,12 @@ class World:
                 with contextlib.suppress(Exception):
                     undo(result)
 
-        with self.gate.step():
-            threading.Thread(target=run, name=f"step {name}", daemon=True).start()
-            try:
-                result, error = outcome.get(timeout=self.step_seconds)
-            except queue.Empty:
-                given_up.set()
-                raise ResourceFailedError(
-                    f"Resource timed out: no answer after {self.step_seconds:.0f} seconds"
-                ) from None
+        threading.Thread(target=run, name=f"step {name}", daemon=True).start()
+        try:
+            result, error = outcome.get(timeout=self.step_seconds)
+        except queue.Empty:
+            given_up.set()
+            raise ResourceFailedError(f"Resource timed out: no answer after {self.step_seconds:.0f} seconds") from None
         if error is not None:
             raise ResourceFailedError(_reason(error)) from error
         return result  # type: ignore[return-value]  # no error, so there is a result, which may be None where _T allows it

@@ -29,6 +29,7 @@ class FakeHandler:
     calls: list[tuple[str, str]] = field(default_factory=list)
     undeletable: set[str] = field(default_factory=set)
     before_update: Callable[[str], object] = lambda _name: None
+    after_create: Callable[[str], object] = lambda _name: None
     made: int = 0
 
     def create(self, context: Context, properties: Mapping[str, Any]) -> Made:
@@ -40,6 +41,7 @@ class FakeHandler:
         if name in self.inventory:
             raise ValueError(f"{name} already exists")
         self.inventory[name] = {**properties, "stack tags": dict(context.tags)}
+        self.after_create(name)
         return self._made(name)
 
     def update(self, context: Context, made: Made, old: Mapping[str, Any], new: Mapping[str, Any]) -> Made:

@@ -262,6 +262,31 @@ def test_a_status_is_not_seen_before_it_is_on_disk(engine: Engine) -> None:
     assert saved == ["CREATE_COMPLETE"]
 
 
+def test_a_save_in_the_middle_of_a_deployment_knows_all_that_was_made(engine: Engine) -> None:
+    gate = engine.world.gate
+    seen: list[tuple[set[str], set[str | None]]] = []
+
+    def look() -> None:
+        (stack,) = engine.world.stacks.values()
+        seen.append((engine.handler.names(), {step.after.physical_id for step in stack.journal}))
+
+    savers: list[threading.Thread] = []
+
+    def save_now(_name: str) -> None:
+        savers.append(threading.Thread(target=Keeper(gate, look).commit, args=(lambda: None,)))
+        savers[-1].start()
+        while not gate.is_wanted:
+            time.sleep(0.001)
+
+    engine.handler.after_create = save_now
+    engine.deploy("s", template({"A": parameter("1"), "B": parameter("2")}))
+    for saver in savers:
+        saver.join(10)
+
+    assert [made for made, _ in seen] == [{"A-1"}, {"A-1", "B-2"}]
+    assert seen[0][1] == {"A-1"}, "whoever reads this can take the deployment back"
+
+
 def test_a_save_that_fails_does_not_fail_the_deployment(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     def full() -> None:
         raise OSError("no space left")
