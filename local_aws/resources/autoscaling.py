@@ -83,7 +83,7 @@ ROWS = (
         service="autoscaling",
         name=Name("AutoScalingGroupName"),
         translate=_group_properties,
-        make=call("create_auto_scaling_group"),
+        make=call("create_auto_scaling_group", DefaultCooldown="Cooldown"),
         id="AutoScalingGroupName",
         reads=(
             (
@@ -92,7 +92,7 @@ ROWS = (
             ),
         ),
         attributes={"AutoScalingGroupARN": "AutoScalingGroupARN"},
-        change=call("update_auto_scaling_group", AutoScalingGroupName="id"),
+        change=call("update_auto_scaling_group", AutoScalingGroupName="id", DefaultCooldown="Cooldown"),
         steps=(
             do(_put_hooks, "LifecycleHookSpecificationList"),
             do(_collect_metrics, "MetricsCollection"),

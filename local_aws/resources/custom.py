@@ -58,6 +58,8 @@ class CustomResource:
         """Ask for a change; an answer with another physical id is a replacement."""
         if old == new:  # only the stack's tags changed, of which custom resources are not told
             return made
+        if old["ServiceToken"] != new["ServiceToken"]:
+            raise CustomResourceError("Modifying service token is not allowed.")
         return self._ask(
             context, "Update", new, PhysicalResourceId=made.physical_id, OldResourceProperties=_as_text(old)
         )

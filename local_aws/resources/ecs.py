@@ -82,6 +82,7 @@ ROWS = (
         ),
         attributes={"ServiceArn": "id", "Name": "service.serviceName || Name"},
         change=call("update_service", cluster="Cluster", service="id", placementStrategy="PlacementStrategies"),
+        only_changes=("ForceNewDeployment",),
         defaults={
             "DesiredCount": KEEP,  # from then on autoscaling's
             "LaunchType": KEEP,  # goes when a capacity provider strategy takes its place

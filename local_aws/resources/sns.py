@@ -33,6 +33,9 @@ _SUBSCRIPTION = (
 )
 
 
+_PROTOCOLS = {"http/s": "HTTP", "sqs": "SQS", "lambda": "Lambda", "firehose": "Firehose", "application": "Application"}
+
+
 def _attribute(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -41,6 +44,19 @@ def _set_topic_attributes(task: Task) -> None:
     for name in task.changed & set(_TOPIC):
         value = _attribute(task.new.get(name, ""))
         task.client.set_topic_attributes(TopicArn=task.id, AttributeName=name, AttributeValue=value)
+
+
+def _set_delivery_logging(task: Task) -> None:
+    """SNS has three attributes for each protocol; one that is no longer logged is left without roles."""
+    wanted = {one["Protocol"]: one for one in task.new.get("DeliveryStatusLogging", [])}
+    there = {one["Protocol"]: one for one in task.old.get("DeliveryStatusLogging", [])}
+    for protocol, one in {**{protocol: {} for protocol in there}, **wanted}.items():
+        for name in ("SuccessFeedbackRoleArn", "FailureFeedbackRoleArn", "SuccessFeedbackSampleRate"):
+            if name in one or name in there.get(protocol, {}):
+                attribute = f"{_PROTOCOLS[protocol]}{name}"
+                task.client.set_topic_attributes(
+                    TopicArn=task.id, AttributeName=attribute, AttributeValue=one.get(name, "")
+                )
 
 
 def _set_inline_subscriptions(task: Task) -> None:
@@ -76,7 +92,11 @@ ROWS = (
             "Attributes",
         ),
         attributes={"TopicArn": "id", "TopicName": "TopicName"},
-        steps=(do(_set_topic_attributes, *_TOPIC), do(_set_inline_subscriptions, "Subscription")),
+        steps=(
+            do(_set_topic_attributes, *_TOPIC),
+            do(_set_delivery_logging, "DeliveryStatusLogging"),
+            do(_set_inline_subscriptions, "Subscription"),
+        ),
         tags=Tagging(
             call("tag_resource", ResourceArn="id"), "Tags", call("untag_resource", ResourceArn="id"), "TagKeys"
         ),

@@ -125,6 +125,7 @@ class Row:
         whole: `change`, or `make` where there is none, states the whole resource: what it does not name falls away.
         defaults: what a property falls back to when it is taken away; without one, taking it away is refused.
         replaced_by: properties that need another resource although the schema does not say so.
+        only_changes: properties that say nothing to `make`, only to `change`.
         ignored: properties that say nothing about the resource itself, only about how it is to be handled.
         steps: carry what `make` and `change` do not; run in order after these.
         changes: carry in an update what `make` takes and `change` does not.
@@ -148,6 +149,7 @@ class Row:
     whole: bool = False
     defaults: Properties = field(default_factory=dict)
     replaced_by: tuple[str, ...] = ()
+    only_changes: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     changes: tuple[Step, ...] = ()
@@ -163,7 +165,8 @@ class Row:
             raise AlreadyExistsError(
                 f"{self.type_name}: {task.new[self.name.property] if self.name else ''} already exists"
             )
-        answer: Mapping[str, Any] = task.perform(self.make, **self._rest(self.make, task.new))
+        first = {name: value for name, value in task.new.items() if name not in self.only_changes}
+        answer: Mapping[str, Any] = task.perform(self.make, **self._rest(self.make, first))
         if self.follow:
             answer = self.follow(task, answer)
         physical_id = look_up(self.id, {**task.scope, **answer})
@@ -184,7 +187,7 @@ class Row:
         task = self._task(context, made, old, new)
         if task.changed & set(self.replaced_by):
             return self.create(context, new)
-        left = task.changed - self._carried_by_steps - _carried(self.changes)
+        left = task.changed - self.carried_by_steps - _carried(self.changes)
         if left:
             self._change(task, left)
         return self._finish(task, made.attributes, (*self.changes, *self.steps))
@@ -202,7 +205,8 @@ class Row:
                 raise
 
     @property
-    def _carried_by_steps(self) -> frozenset[str]:
+    def carried_by_steps(self) -> frozenset[str]:
+        """The properties that neither `make` nor `change` is asked to take."""
         tags = {self.tags.property} if self.tags and self.tags.property else set()
         return _carried(self.steps).union(self.ignored, tags)
 
@@ -215,7 +219,7 @@ class Row:
         return Task(self.type_name, self.service, context, made, old, new, self.renames)
 
     def _rest(self, taken: Call, properties: Properties) -> dict[str, Any]:
-        skip = taken.carries | self._carried_by_steps
+        skip = taken.carries | self.carried_by_steps
         return {name: value for name, value in properties.items() if name not in skip}
 
     def _finish(self, task: Task, answer: Mapping[str, Any], steps: tuple[Step, ...]) -> Made:

@@ -25,6 +25,7 @@ class Case:
         then: what is found after that.
         tags: finds its tags through boto3; None where the type takes none.
         name: tells cases of one type apart.
+        without: attributes that this one of the type's cases does not have.
         remains: what is found of it when it is gone, for services that remember.
     """
 
@@ -36,6 +37,7 @@ class Case:
     then: Any = None
     tags: Callable[[World, Made], Any] | None = None
     name: str = ""
+    without: frozenset[str] = frozenset()
     remains: Any = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
 

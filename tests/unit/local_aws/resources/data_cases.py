@@ -449,6 +449,7 @@ CASES = (
             "ReaderEndPoint.Address": lambda value: value.startswith("replica.cache."),
             "ReadEndPoint.AddressesList": lambda value: len(value) == 2,
         },
+        without=frozenset({"ConfigurationEndPoint"}),
     ),
     Case(
         type="AWS::ElastiCache::ReplicationGroup",
@@ -472,6 +473,7 @@ CASES = (
             "ConfigurationEndPoint.Address": lambda value: value.startswith("clustercfg."),
             "ConfigurationEndPoint.Port": "6379",
         },
+        without=frozenset({"PrimaryEndPoint", "ReaderEndPoint"}),
         name="sharded",
     ),
     Case(

@@ -51,6 +51,8 @@ def test_lives_as_its_template_says(world: World, case: Case) -> None:
     made, properties = made_as_told(world, case, context)
     assert differences(case.seen, case.look(world, made)) == []
     assert differences(case.attributes, made.attributes) == []
+    given = {name.partition(".")[0] for name in made.attributes}
+    assert schema_for(case.type, REGION).read_only - given == NOT_GIVEN.get(case.type, set()) | case.without
     assert pickle.loads(pickle.dumps(made)) == made  # noqa: S301 - our own bytes
 
     if case.change:
@@ -115,14 +117,3 @@ def test_every_type_has_a_case() -> None:
 def test_every_type_that_takes_tags_is_seen_with_them(type_name: str) -> None:
     if schema_for(type_name, REGION).takes_tags:
         assert any(case.tags for case in CASES if case.type == type_name), f"{type_name} takes tags"
-
-
-@pytest.mark.parametrize("type_name", sorted({case.type for case in CASES}))
-def test_gives_every_attribute_that_templates_may_ask_for(world: World, type_name: str) -> None:
-    given: set[str] = set()
-    for case in (case for case in CASES if case.type == type_name):
-        made, _ = made_as_told(world, case, StackContext(world))
-        given |= {name.partition(".")[0] for name in made.attributes}
-        world.empty()
-    wanted = schema_for(type_name, REGION).read_only
-    assert wanted - given == NOT_GIVEN.get(type_name, set())

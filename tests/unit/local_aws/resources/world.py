@@ -73,6 +73,10 @@ class World:
             self._clients[service] = made
         return self._clients[service]
 
+    @staticmethod
+    def made(physical_id: str) -> Made:
+        return Made(physical_id)
+
     def make(self, type_name: str, **properties: Any) -> Made:
         """Make a resource that another one needs."""
         return handler_for(type_name).create(StackContext(self, "Needed"), properties)
@@ -270,3 +274,10 @@ def document(statement: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_json(text: str) -> Any:
     return json.loads(text)
+
+
+def another_instance(world: World) -> str:
+    """Make one more instance, which nobody speaks of."""
+    return world.make(
+        "AWS::EC2::Instance", ImageId=world.image, InstanceType="t3.micro", SubnetId=world.subnets[1]
+    ).physical_id
