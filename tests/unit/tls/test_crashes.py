@@ -138,6 +138,7 @@ def test_a_retirement_that_crashes_is_completed_by_the_next() -> None:
         store = _copy(origin)
         with pytest.raises(Crash):
             retire_payments(crashing(store, after), clock)
+        assert hold(store, ["client/payments/"])["client/payments/"].damage is None
         retire_payments(store, clock)
         assert store.keys("client/payments/") == []
         assert set(pointers(store)) == {leaf.prefix for leaf in FEWER.leaves}
