@@ -106,7 +106,9 @@ def _sizes(fleet: Fleet, resource: Resource) -> Iterator[str]:
     if resource.type == "AWS::ECS::TaskDefinition" and len(written.encode()) > MAX_TASK_DEFINITION_BYTES:
         yield f"{len(written.encode())} bytes of task definition"
     if resource.type == "AWS::IAM::Role":
-        policies = [fleet.plain(resource.part, policy["PolicyDocument"]) for policy in resource["Policies"]]
+        policies = [
+            fleet.plain(resource.part, policy["PolicyDocument"]) for policy in resource.properties.get("Policies", [])
+        ]
         size = sum(len(json.dumps(policy, separators=(",", ":"))) for policy in policies)
         if size > MAX_INLINE_POLICIES:
             yield f"{size} characters of policy"

@@ -20,7 +20,10 @@ from catalog import Catalog, Environment, load_catalog, load_environment
 from stacks.fleet import build_fleet
 
 ROOT = Path(__file__).parent.parent
-CONTEXT: Mapping[str, Any] = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+CONTEXT: Mapping[str, Any] = {
+    **json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"],
+    "aws:cdk:disable-asset-staging": True,  # a hundred copies of the functions' packages would show nothing
+}
 EVERY_FEATURE = ROOT / "tests" / "cases" / "good" / "every-feature.yaml"
 
 Template = dict[str, Any]
@@ -76,12 +79,13 @@ class Fleet:
             if not types or body["Type"] in types
         ]
 
-    def one(self, kind: str, **properties: Any) -> Resource:
-        """Return the only resource of a type that has these properties."""
+    def one(self, kind: str, *, part: str | None = None, **properties: Any) -> Resource:
+        """Return the only resource of a type, in one stack or all, that has these properties."""
         found = [
             resource
             for resource in self.resources(kind)
-            if all(resource.properties.get(name) == value for name, value in properties.items())
+            if part in {None, resource.part}
+            and all(resource.properties.get(name) == value for name, value in properties.items())
         ]
         assert len(found) == 1, f"{len(found)} resources of type {kind} with {properties}"
         return found[0]

@@ -152,14 +152,14 @@ def test_every_service_alarm_tells_the_alerts_topic_of_trouble_and_of_its_end(fl
 
 
 def test_the_alarm_about_the_topic_tells_another_topic(fleet: Fleet) -> None:
-    (alarm,) = [alarm for alarm in all_alarms(fleet) if "service" not in alarm.tags]
+    alarm = fleet.one(ALARM, AlarmName=f"platform-alerts-undelivered-{fleet.environment.name}")
     suffix = "" if fleet.environment.name == "prod" else f"-{fleet.environment.name}"
     names = [fleet.followed(alarm.part, action)["TopicName"] for action in alarm["AlarmActions"] + alarm["OKActions"]]
     assert names == [f"gaming-system-alerts-fallback{suffix}"] * 2
 
 
 def test_the_alarm_about_the_topic_watches_the_alerts_topic(fleet: Fleet) -> None:
-    (alarm,) = [alarm for alarm in all_alarms(fleet) if "service" not in alarm.tags]
+    alarm = fleet.one(ALARM, AlarmName=f"platform-alerts-undelivered-{fleet.environment.name}")
     (dimension,) = alarm["Dimensions"]
     suffix = "" if fleet.environment.name == "prod" else f"-{fleet.environment.name}"
     assert alarm["MetricName"] == "NumberOfNotificationsFailed"

@@ -173,15 +173,15 @@ def test_the_topics_arn_is_an_output(prod: Fleet) -> None:
 @pytest.mark.parametrize(("environment", "days"), [("prod", 30), ("staging", 14), ("dev", 7), ("local", 1)])
 def test_logs_are_kept_as_long_as_the_environment_says(environment: str, days: int) -> None:
     fleet = synthesise(small_catalog(), load_environment(environment))
-    assert fleet.one("AWS::Logs::LogGroup")["RetentionInDays"] == days
+    assert {group["RetentionInDays"] for group in fleet.resources("AWS::Logs::LogGroup")} == {days}
 
 
 def test_the_log_group_has_the_name_of_the_order(prod: Fleet) -> None:
-    assert [group["LogGroupName"] for group in prod.resources("AWS::Logs::LogGroup")] == ["/ecs/gaming-system-nats"]
+    assert prod.one("AWS::Logs::LogGroup", part="monitoring")["LogGroupName"] == "/ecs/gaming-system-nats"
 
 
 def test_the_logs_key_serves_that_log_group_alone(prod: Fleet) -> None:
-    group = prod.one("AWS::Logs::LogGroup")
+    group = prod.one("AWS::Logs::LogGroup", part="monitoring")
     key = prod.followed(group.part, group["KmsKeyId"])
     policy = prod.plain(key.part, key["KeyPolicy"]["Statement"])
     arn = "arn:${AWS::Partition}:logs:us-east-1:${AWS::AccountId}:log-group:/ecs/gaming-system-nats"

@@ -158,7 +158,7 @@ def test_the_command_is_the_catalogs(small: Fleet, service: str, command: list[s
 
 
 def test_a_container_logs_to_the_fleets_group_without_blocking(fleet: Fleet) -> None:
-    group = fleet.one("AWS::Logs::LogGroup")
+    group = fleet.one("AWS::Logs::LogGroup", part="monitoring")
     for service, (task, container) in containers(fleet).items():
         assert fleet.plain(task.part, container["LogConfiguration"]) == {
             "LogDriver": "awslogs",

@@ -57,7 +57,7 @@ def test_the_certificate_is_a_parameter_of_the_account(fleet: Fleet) -> None:
 
 def test_requests_are_recorded_in_the_networks_bucket(fleet: Fleet) -> None:
     found = attributes(fleet, fleet.one(LOAD_BALANCER), "LoadBalancerAttributes")
-    bucket = fleet.one("AWS::S3::Bucket").logical_id
+    bucket = fleet.one("AWS::S3::Bucket", part="network").logical_id
     assert found["access_logs.s3.enabled"] == "true"
     assert found["access_logs.s3.bucket"] == f"${{network:{bucket}}}"
     assert found["access_logs.s3.prefix"] == "load-balancer"

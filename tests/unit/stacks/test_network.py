@@ -172,13 +172,13 @@ def test_all_traffic_is_recorded(fleet: Fleet) -> None:
     log = fleet.one("AWS::EC2::FlowLog")
     assert (log["ResourceType"], log["TrafficType"], log["LogDestinationType"]) == ("VPC", "ALL", "s3")
     assert fleet.followed("network", log["ResourceId"]).type == "AWS::EC2::VPC"
-    bucket = fleet.one("AWS::S3::Bucket")
+    bucket = fleet.one("AWS::S3::Bucket", part="network")
     assert fleet.text("network", log["LogDestination"]) == f"${{network:{bucket.logical_id}.Arn}}/flow-logs/"
 
 
 @pytest.mark.parametrize(("environment", "days"), [("prod", 90), ("dev", 7), ("local", 1)])
 def test_records_of_traffic_are_kept_as_long_as_the_environment_says(environment: str, days: int) -> None:
-    (rule,) = small_fleet(environment).one("AWS::S3::Bucket")["LifecycleConfiguration"]["Rules"]
+    (rule,) = small_fleet(environment).one("AWS::S3::Bucket", part="network")["LifecycleConfiguration"]["Rules"]
     assert (rule["ExpirationInDays"], rule["Status"]) == (days, "Enabled")
 
 
@@ -198,19 +198,24 @@ def test_records_of_traffic_are_kept_as_long_as_the_environment_says(environment
     ],
 )
 def test_buckets_are_closed(fleet: Fleet, name: str, value: Any) -> None:
-    assert {str(bucket[name]) for bucket in fleet.resources("AWS::S3::Bucket")} == {str(value)}
+    assert [bucket[name] for bucket in fleet.resources("AWS::S3::Bucket")] == [value] * len(
+        fleet.resources("AWS::S3::Bucket")
+    )
 
 
 def test_buckets_take_nothing_that_is_not_encrypted_on_its_way(fleet: Fleet) -> None:
-    statements = fleet.one("AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"]
-    denied = [statement["Condition"] for statement in statements if statement["Effect"] == "Deny"]
-    assert {"Bool": {"aws:SecureTransport": "false"}} in denied
-    assert {"NumericLessThan": {"s3:TlsVersion": 1.2}} in denied
+    policies = fleet.resources("AWS::S3::BucketPolicy")
+    assert len(policies) == len(fleet.resources("AWS::S3::Bucket"))
+    for policy in policies:
+        statements = policy["PolicyDocument"]["Statement"]
+        denied = [statement["Condition"] for statement in statements if statement["Effect"] == "Deny"]
+        assert {"Bool": {"aws:SecureTransport": "false"}} in denied
+        assert {"NumericLessThan": {"s3:TlsVersion": 1.2}} in denied
 
 
 def test_the_load_balancer_may_write_its_records_into_its_own_folder(prod: Fleet) -> None:
-    bucket = prod.one("AWS::S3::Bucket").logical_id
-    statements = prod.plain("network", prod.one("AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"])
+    bucket = prod.one("AWS::S3::Bucket", part="network").logical_id
+    statements = prod.plain("network", prod.one("AWS::S3::BucketPolicy", part="network")["PolicyDocument"]["Statement"])
     assert [statement for statement in statements if statement.get("Sid") == "LoadBalancerLogs"] == [
         {
             "Sid": "LoadBalancerLogs",

@@ -6,7 +6,7 @@ import pytest
 
 from catalog import load_environment
 from catalog.load import environment_names
-from tests.synthesis import Fleet, small_catalog, small_fleet, synthesise
+from tests.synthesis import Fleet, Resource, small_catalog, small_fleet, synthesise
 
 STATEFUL = (
     "AWS::DynamoDB::GlobalTable",
@@ -23,10 +23,13 @@ STATEFUL = (
     "AWS::SQS::Queue",
     "AWS::SecretsManager::Secret",
 )
-# Made anew with their service: a retained one would hold the name, and the service could not come back.
-MADE_ANEW = "AWS::SecretsManager::Secret"
 KEPT = ("RetainExceptOnCreate", "Retain")
 GONE = ("Delete", "Delete")
+
+
+def made_anew(resource: Resource) -> bool:
+    """Tell whether something is made anew with its service: retained, it would hold the name, and keep the service out."""
+    return resource.type == "AWS::SecretsManager::Secret" and resource.part.startswith(("cache", "services-"))
 
 
 def policies(fleet: Fleet) -> dict[str, tuple[str | None, str | None]]:
@@ -37,7 +40,7 @@ def policies(fleet: Fleet) -> dict[str, tuple[str | None, str | None]]:
             resource.body.get("UpdateReplacePolicy"),
         )
         for resource in fleet.resources(*STATEFUL)
-        if resource.type != MADE_ANEW
+        if not made_anew(resource)
     }
 
 
@@ -92,7 +95,9 @@ def test_a_repository_with_images_goes_only_where_data_does(environment: str, em
 
 
 def test_a_services_own_secrets_go_with_it(fleet: Fleet) -> None:
-    for secret in fleet.resources(MADE_ANEW):
+    secrets = [resource for resource in fleet.resources(*STATEFUL) if made_anew(resource)]
+    assert secrets
+    for secret in secrets:
         assert (secret.body["DeletionPolicy"], secret.body["UpdateReplacePolicy"]) == GONE
 
 

@@ -99,15 +99,20 @@ def test_every_stack_has_the_tags_of_platform_and_environment() -> None:
         }
 
 
-def test_no_resource_is_made_by_a_function_that_is_not_ours(fleet: Fleet) -> None:
-    """There are no functions at all yet; one that came along with a helper of CDK would stand here."""
+def test_every_function_is_ours(fleet: Fleet) -> None:
+    """Some flags and helpers of the CDK bring functions along that run on Node."""
     foreign = [
-        resource.type
-        for resource in fleet.resources()
-        if resource.type.startswith("Custom::")
-        or resource.type in {"AWS::CloudFormation::CustomResource", "AWS::Lambda::Function"}
+        function.logical_id
+        for function in fleet.resources("AWS::Lambda::Function")
+        if not (function["Runtime"].startswith("python3.") and function["Handler"].startswith("functions."))
     ]
     assert foreign == []
+
+
+def test_every_custom_resource_is_made_by_a_function_of_ours(fleet: Fleet) -> None:
+    for resource in fleet.resources():
+        if resource.type.startswith("Custom::") or resource.type == "AWS::CloudFormation::CustomResource":
+            assert fleet.followed(resource.part, resource["ServiceToken"]).type == "AWS::Lambda::Function"
 
 
 def test_nothing_is_reported_to_cdks_makers(fleet: Fleet) -> None:
