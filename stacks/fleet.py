@@ -10,6 +10,7 @@ from fleet_constructs.arns import task_principal
 from fleet_constructs.retention import Retention
 from fleet_constructs.service_task import Platform
 from stacks.cache_stack import CacheStack
+from stacks.certificates_stack import CertificatesStack
 from stacks.images_stack import ImagesStack
 from stacks.monitoring_stack import MonitoringStack
 from stacks.nats_stack import NatsStack
@@ -37,8 +38,17 @@ def build_fleet(app: cdk.App, *, catalog: Catalog, environment: Environment, des
     network_stack = NetworkStack(app, environment=environment, retention=retention)
     network = network_stack.network
     monitoring = MonitoringStack(app, catalog=catalog, environment=environment, retention=retention)
+    certificates = CertificatesStack(
+        app,
+        catalog=catalog,
+        environment=environment,
+        network=network,
+        topic_arn=monitoring.alerts.topic.topic_arn,
+        retention=retention,
+    )
     nats = NatsStack(app, environment=environment, network=network, retention=retention)
     cache = CacheStack(app, catalog=catalog, environment=environment, network=network, retention=retention)
+    nats.add_stack_dependency(certificates)  # before the first node starts
     platform = Platform(
         catalog=catalog,
         environment=environment,
@@ -53,5 +63,5 @@ def build_fleet(app: cdk.App, *, catalog: Catalog, environment: Environment, des
     )
     for group, number in catalog.services_stacks:
         services = ServicesStack(app, group=group, number=number, platform=platform)
-        for needed in (images, nats, cache):
+        for needed in (images, certificates, nats, cache):
             services.add_stack_dependency(needed)

@@ -143,27 +143,44 @@ class CertificateIssuer(Construct):
             log_retention=retention_days(environment.monitoring.log_retention_days),
             removal_policy=self._retention.removal_policy,
         ).function
-        bucket.grant_read_write(function)
-        bucket.grant_delete(function)
-        passphrase.grant_read(function)
-        function.add_to_role_policy(
+        for statement in self._permissions(bucket, passphrase):
+            function.add_to_role_policy(statement)
+        return function
+
+    def _permissions(self, bucket: s3.Bucket, passphrase: secretsmanager.Secret) -> list[iam.PolicyStatement]:
+        """Say what the function may do: all that a store does in its own bucket, and see whose tasks run."""
+        return [
             iam.PolicyStatement(
-                sid="ObjectVersions",
-                actions=["s3:DeleteObjectVersion", "s3:GetObjectVersion", "s3:ListBucketVersions"],
-                resources=[bucket.bucket_arn, bucket.arn_for_objects("*")],
-            )
-        )
-        function.add_to_role_policy(
+                sid="ListStore", actions=["s3:ListBucket", "s3:ListBucketVersions"], resources=[bucket.bucket_arn]
+            ),
             iam.PolicyStatement(
-                sid="WhoRuns",
+                sid="KeepStore",
+                actions=[
+                    "s3:DeleteObject",
+                    "s3:DeleteObjectVersion",
+                    "s3:GetObject",
+                    "s3:GetObjectVersion",
+                    "s3:PutObject",
+                ],
+                resources=[bucket.arn_for_objects("*")],
+            ),
+            iam.PolicyStatement(
+                sid="EncryptStore", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[self._key.key_arn]
+            ),
+            iam.PolicyStatement(
+                sid="ReadPassphrase", actions=["secretsmanager:GetSecretValue"], resources=[passphrase.secret_arn]
+            ),
+            iam.PolicyStatement(
+                sid="SeeWhoRuns",
                 actions=["ecs:ListTasks"],
                 resources=["*"],
                 conditions={
-                    "ArnEquals": {"ecs:cluster": arn("ecs", environment, f"cluster/{names.cluster(environment.name)}")}
+                    "ArnEquals": {
+                        "ecs:cluster": arn("ecs", self._environment, f"cluster/{names.cluster(self._environment.name)}")
+                    }
                 },
-            )
-        )
-        return function
+            ),
+        ]
 
     def _alarms(self, topic_arn: str) -> None:
         """Watch the days that are left: a renewal begins with ten of thirty, so that 7 means that it has failed for days."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import platform
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -56,7 +59,7 @@ class PythonFunction(Construct):
             runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=lambda_.Architecture.ARM_64 if processor == "arm64" else lambda_.Architecture.X86_64,
             handler=handler,
-            code=lambda_.Code.from_asset(str(stage(handler, sources, architecture))),
+            code=lambda_.Code.from_asset(str(stage(handler.split(".")[1], sources, architecture))),
             environment=dict(variables),
             timeout=cdk.Duration.seconds(timeout_seconds),
             memory_size=memory_mib,
@@ -70,8 +73,10 @@ class PythonFunction(Construct):
         )
 
 
-def stage(handler: str, sources: Sequence[str], architecture: FunctionArchitecture) -> Path:
-    """Put a function's packages and our code side by side, and return the folder; the same input gives the same bytes.
+def stage(name: str, sources: Sequence[str], architecture: FunctionArchitecture) -> Path:
+    """Put a function's packages and our code side by side, and return the folder.
+
+    The folder is named by what is in it, and appears whole: syntheses that run side by side share it.
 
     Raises:
         PackagesMissingError: The set-up has not fetched the packages.
@@ -79,9 +84,20 @@ def stage(handler: str, sources: Sequence[str], architecture: FunctionArchitectu
     packages = PACKAGES / architecture
     if not packages.is_dir():
         raise PackagesMissingError(packages)
-    folder = STAGED / f"{handler.split('.')[1]}-{architecture}"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(packages, folder)
-    for source in sources:
-        shutil.copytree(ROOT / source, folder / source, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    code = [path for source in sources for path in sorted((ROOT / source).rglob("*.py"))]
+    digest = hashlib.sha256((PACKAGES / ".stamp").read_bytes())
+    for path in code:
+        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    folder = STAGED / f"{name}-{architecture}-{digest.hexdigest()[:16]}"
+    if not folder.is_dir():
+        STAGED.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=STAGED) as temporary:
+            whole = Path(temporary) / "whole"
+            shutil.copytree(packages, whole)
+            for path in code:
+                target = whole / path.relative_to(ROOT)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+            with contextlib.suppress(OSError):  # another synthesis was faster, with the same
+                whole.rename(folder)
     return folder
