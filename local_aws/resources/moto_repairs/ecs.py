@@ -6,7 +6,7 @@ moto 5.2.5
 - drops fault injection from task definitions;
 - sets the running count to the desired count at every UpdateService, although nothing runs;
 - leaves the primary deployment as it was at creation;
-- lists services for ever after they were deleted.
+- lists services and clusters for ever after they were deleted.
 """
 
 from __future__ import annotations
@@ -120,3 +120,8 @@ def apply() -> None:
     ) -> list[str]:
         inactive = {service.arn for service in backend.services.values() if service.status == "INACTIVE"}
         return [arn for arn in original(backend, *arguments, **named) if arn not in inactive]
+
+    @around(EC2ContainerServiceBackend, "list_clusters")
+    def list_clusters(original: Callable[..., list[str]], backend: EC2ContainerServiceBackend) -> list[str]:
+        inactive = {cluster.arn for cluster in backend.clusters.values() if cluster.status == "INACTIVE"}
+        return [arn for arn in original(backend) if arn not in inactive]

@@ -84,6 +84,27 @@ def test_a_deleted_service_is_no_longer_listed(world: World) -> None:
     assert ecs.describe_services(cluster="cluster", services=["gone"])["services"][0]["status"] == "INACTIVE"
 
 
+def test_a_deleted_cluster_is_no_longer_listed(world: World) -> None:
+    ecs = world.client("ecs")
+    ecs.delete_cluster(cluster=world.cluster)
+    assert ecs.list_clusters()["clusterArns"] == []
+
+
+def test_a_terminated_instance_leaves_only_the_interface_that_it_was_given(world: World) -> None:
+    ec2 = world.client("ec2")
+    given = world.make("AWS::EC2::NetworkInterface", SubnetId=world.subnets[0]).physical_id
+    image = {"ImageId": world.image, "MinCount": 1, "MaxCount": 1}
+    instances = [
+        ec2.run_instances(**image, SubnetId=world.subnets[0]),
+        ec2.run_instances(**image, NetworkInterfaces=[{"DeviceIndex": 0, "SubnetId": world.subnets[1]}]),
+        ec2.run_instances(**image, NetworkInterfaces=[{"DeviceIndex": 0, "NetworkInterfaceId": given}]),
+    ]
+    assert len(ec2.describe_network_interfaces()["NetworkInterfaces"]) == 3
+    ec2.terminate_instances(InstanceIds=[one["Instances"][0]["InstanceId"] for one in instances])
+    left = ec2.describe_network_interfaces()["NetworkInterfaces"]
+    assert [(one["NetworkInterfaceId"], one["Status"]) for one in left] == [(given, "available")]
+
+
 def test_a_metric_filter_that_is_put_again_replaces_itself(world: World) -> None:
     logs = world.client("logs")
     group = world.log_group()
