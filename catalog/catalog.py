@@ -50,9 +50,10 @@ class Catalog(Model):
         Every group has its first stack, and a stack whose services are all disabled stays: a stack that left the app would
         leave its resources behind, since a deployment removes no stack.
         """
-        last = {
-            group: max([1, *(s.stack for s in self.services.values() if s.group == group)]) for group in self.groups
-        }
+        last = dict.fromkeys(self.groups, 1)
+        for service in self.services.values():
+            if service.group in last:
+                last[service.group] = max(last[service.group], service.stack)
         return [(group, number) for group, count in last.items() for number in range(1, count + 1)]
 
     def is_gateway(self, service: Service) -> bool:

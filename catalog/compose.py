@@ -18,6 +18,7 @@ from catalog.source import Source
 
 MAX_DEPTH = 30
 MAX_NODES_BY_ALIAS = 20_000
+MAX_NODES = 300_000
 
 # What libyaml says, and what somebody who edits the file has done.
 _IN_OTHER_WORDS = {
@@ -79,6 +80,7 @@ class _Composer:
         self._parser = yaml.CSafeLoader(source.text)  # type: ignore[no-untyped-call]
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Node, int] | None] = {}
+        self._nodes = 0
         self._nodes_by_alias = 0
         self._root: Node | None = None
 
@@ -111,6 +113,7 @@ class _Composer:
         if self._expects_key():
             self._take_key(value, position)
             return
+        self._count(position)
         node = Node(value, position, event.end_mark.index, self._next_path())
         self._remember(event.anchor, node, 1)
         self._attach(node, 1)
@@ -120,6 +123,7 @@ class _Composer:
             self._fault(_start(event), (), f"is nested deeper than {MAX_DEPTH} levels")
             raise _StopError
         self._refuse_tag(event)
+        self._count(_start(event))
         members: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
         frame = _Frame(_start(event), self._next_path(), event.anchor, members, is_key=self._expects_key())
         if event.anchor is not None:
@@ -153,6 +157,12 @@ class _Composer:
             self._take_key(node.value, position)
         else:
             self._attach(node, size)
+
+    def _count(self, position: Position) -> None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._fault(position, (), f"a file holds at most {MAX_NODES:,} values, and here begins one more")
+            raise _StopError
 
     def _remember(self, anchor: str | None, node: Node, size: int) -> None:
         if anchor is not None:

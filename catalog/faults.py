@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -14,6 +15,7 @@ Severity = Literal["error", "warning"]
 KeyPath = tuple[str | int, ...]
 
 _LONGEST_SHOWN = 60
+_MOST_COMPARED = 500
 
 
 class Position(NamedTuple):
@@ -110,7 +112,7 @@ def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     """Return `; did you mean 'X'?` where one of the allowed words is near, otherwise nothing."""
     from difflib import get_close_matches  # noqa: PLC0415  # only faults need it, and most catalogs have none
 
-    words = {word.lower(): word for word in allowed}
+    words = {word.lower(): word for word in islice(allowed, _MOST_COMPARED)}
     near = get_close_matches(given[:_LONGEST_SHOWN].lower(), list(words), n=1, cutoff=0.6)
     return f"; did you mean {words[near[0]]!r}?" if near else ""
 

@@ -11,6 +11,7 @@ from catalog.draft import Draft
 from catalog.faults import did_you_mean, listed, shown
 from catalog.service import Service
 
+_MOST_LISTED = 5
 # Names must be short enough in the environment with the longest name.
 _ENVIRONMENT = "e" * names.LONGEST_ENVIRONMENT_NAME
 _RESERVED_NAMES = {
@@ -91,7 +92,8 @@ def _check_beginnings(draft: Draft[Catalog]) -> None:
                 break
             longer.append(other)
         if longer:
-            whose = listed([shown(other) for other in longer], "and")
+            more = [f"{len(longer) - _MOST_LISTED} more"] if len(longer) > _MOST_LISTED else []
+            whose = listed([*map(shown, longer[:_MOST_LISTED]), *more], "and")
             told = f"{shown(name)} is the beginning of the alarm names of {whose}; a look-up by that prefix would list them too"
             draft.report_key(path, told)
         if names.PLATFORM_ALARM_PREFIX.startswith(name) or name.startswith(names.PLATFORM_ALARM_PREFIX):

@@ -14,12 +14,16 @@ _SECRET_NAME = re.compile(
     r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|PWD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY|SECRET_?KEY|PRIVATE_?KEY|CREDENTIALS?)$"
 )
 _HARMLESS = frozenset({"", "true", "false"})
+# The repetitions are bounded, so that a hostile value is looked at in linear time.
 _LOOKS = (
     ("an AWS access key", re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b")),
     ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY")),
     ("PEM data", re.compile(r"-----BEGIN [A-Z ]+-----")),
-    ("a JSON web token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")),
-    ("an address with a password in it", re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)),
+    ("a JSON web token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,400}\.eyJ[A-Za-z0-9_-]{8}")),
+    (
+        "an address with a password in it",
+        re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^/\s:@]{0,200}:[^/\s@]{1,200}@", re.IGNORECASE),
+    ),
     ("a token of a well-known service", re.compile(r"\b(gh[pousr]_|xox[abprs]-|sk_live_|AIza)[A-Za-z0-9_-]{16,}")),
 )
 _WORD = re.compile(r"[A-Za-z0-9+/=_-]{24,}")

@@ -53,11 +53,12 @@ def _check_image(draft: Draft[Catalog], service: Service, path: KeyPath) -> None
     elif image.tag is not None and image.digest is not None:
         hint = "; the tag comes from the defaults, write `tag: null`" if draft.is_default(*path, "image", "tag") else ""
         draft.report((*path, "image", "digest"), f"both tag and digest are given; give one of them{hint}")
-    entries = draft.whole.get("services")
-    known = [*(str(name) for name, _ in entries or ()), names.REFERENCE_RUNTIME]
-    if image.repository is not None and image.repository not in known:
-        told = f"there is no repository {shown(image.repository)}; allowed: a service's name or {names.REFERENCE_RUNTIME!r}"
-        draft.report((*path, "image", "repository"), f"{told}{did_you_mean(image.repository, known)}")
+    repository = image.repository
+    if repository is None or repository == names.REFERENCE_RUNTIME or draft.whole.get("services", repository):
+        return
+    known = [names.REFERENCE_RUNTIME, *draft.model.services]
+    told = f"there is no repository {shown(repository)}; allowed: a service's name or {names.REFERENCE_RUNTIME!r}"
+    draft.report((*path, "image", "repository"), f"{told}{did_you_mean(repository, known)}")
 
 
 def _check_tasks(draft: Draft[Catalog], service: Service, path: KeyPath) -> None:

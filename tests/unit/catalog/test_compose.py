@@ -133,6 +133,10 @@ def test_depth_is_bounded(opening: str) -> None:
     assert "nested deeper than 30 levels" in refusal(opening * 100_000)
 
 
+def test_values_are_bounded() -> None:
+    assert "a file holds at most 300,000 values, and here begins one more" in refusal("[" + "[],\n" * 400_000 + "]")
+
+
 def test_depth_that_a_catalog_may_have() -> None:
     assert plain(tree("[" * MAX_DEPTH + "]" * MAX_DEPTH)) is not None
 
