@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tests.certificates import Clock, MemoryStore, WatchedStore, a_request, an_issuer
@@ -91,3 +93,11 @@ def test_a_retirement_needs_no_passphrase(store: MemoryStore, clock: Clock) -> N
         raise AssertionError
 
     bring_about(an_issuer(store, clock, passphrase=forbidden), FEWER, unused=["client/payments/"])
+
+
+def test_what_a_pointer_names_is_never_cleared_away_not_even_by_a_clock_far_ahead(
+    store: MemoryStore, clock: Clock
+) -> None:
+    before = store.current()
+    retire(store, REQUEST, unused=(), now=clock() + timedelta(days=400))
+    assert store.current() == before

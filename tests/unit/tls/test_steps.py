@@ -35,6 +35,7 @@ from tls import (
     Release,
     Served,
     Sources,
+    Stored,
     StoreError,
     VerificationError,
     Write,
@@ -439,3 +440,18 @@ def test_the_request_decides_the_order(clock: Clock) -> None:
     assert [leaf.place.partition("/")[0] for leaf in report.issued] == [
         "server", "server", "route", "route", "client", "client", "client",
     ]  # fmt: skip
+
+
+def test_a_file_that_somebody_put_in_a_versions_place_is_told_and_not_pointed_to(clock: Clock) -> None:
+    class Occupied(MemoryStore):
+        def write_all(self, writes: Sequence[Write]) -> list[Stored | None]:
+            if any(write.key.endswith("/key.pem") for write in writes):
+                super().write_all(
+                    [Write(write.key, b"another's") for write in writes if write.key.startswith("client/orders")]
+                )
+            return super().write_all(writes)
+
+    store = Occupied()
+    with pytest.raises(StoreError, match=r"client/orders/.*/chain\.pem is there with something else in it"):
+        bring_about(an_issuer(store, clock), REQUEST)
+    assert pointers(store) == {}
