@@ -156,7 +156,7 @@ def test_a_gate_that_is_shut_ends_with_one_and_says_why(folder: Path) -> None:
 def test_the_root_key_offline_and_back(folder: Path) -> None:
     run(folder, "issue")
     file = str(folder / "root.enc")
-    assert run(folder, "root", "export", file, request=False).exit_code == 0
+    assert as_json(run(folder, "root", "export", file, "--format", "json", request=False)) == {"exported": file}
     assert "offline now" in run(folder, "root", "remove", file, request=False).stdout
     assert "offline already" in run(folder, "root", "remove", file, request=False).stdout
     assert "root's key offline" in run(folder, "status").stdout
