@@ -133,6 +133,16 @@ def certificates_function(environment: str) -> str:
     return f"{PLATFORM}-{environment}-certificates"
 
 
+def certificates_delivery(environment: str) -> str:
+    """Return the name of the SSM document that has a node fetch its certificates."""
+    return f"{PLATFORM}-{environment}-deliver-certificates"
+
+
+def node_certificate_prefixes(node: str) -> tuple[str, str]:
+    """Return where a node's certificates lie in the bucket: towards clients, and towards the other nodes."""
+    return f"server/{node}/", f"route/{node}/"
+
+
 def certificate_prefix(service: str) -> str:
     """Return where a service's own certificate lies in the bucket."""
     return f"client/{service}/"

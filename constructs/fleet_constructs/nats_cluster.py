@@ -18,10 +18,11 @@ from catalog.environment import Environment
 from fleet_constructs.account_inputs import pascal_case
 from fleet_constructs.acknowledgements import managed_policy, wildcard
 from fleet_constructs.arns import arn
+from fleet_constructs.certificate_access import read_certificates
+from fleet_constructs.certificate_delivery import ENVIRONMENT_TAG, SLOT_TAG
 from fleet_constructs.fleet_network import FleetNetwork
 from fleet_constructs.retention import Retention
 
-SLOT_TAG = "nats-slot"
 SLOT_SCRIPT = Path(nats_platform.__file__).parent / "slot.sh"
 ROOT_VOLUME_GIB = 8
 RECORD_TTL_SECONDS = 60
@@ -119,6 +120,9 @@ class NatsCluster(Construct):
                 )
             ],
         )
+        # On the machine itself: who delivers to the nodes finds them by these, and may deliver to nothing else.
+        cdk.Tags.of(template).add(SLOT_TAG, node)
+        cdk.Tags.of(template).add(ENVIRONMENT_TAG, self._environment.name)
         autoscaling.AutoScalingGroup(
             slot,
             "Machine",
@@ -142,7 +146,7 @@ class NatsCluster(Construct):
         return user_data
 
     def _role(self, slot: Construct, node: str, address: ec2.CfnNetworkInterface, disk: ec2.Volume) -> iam.Role:
-        """Make the role of a machine: Session Manager, and its own slot's address and disk."""
+        """Make the role of a machine: Session Manager, its own slot's address and disk, and its own certificates."""
         instances = arn("ec2", self._environment, "instance/*")
         own_slot = iam.PolicyDocument(
             statements=[
@@ -160,17 +164,19 @@ class NatsCluster(Construct):
                 ),
             ]
         )
+        certificates = read_certificates(self._environment, *names.node_certificate_prefixes(node))
         role = iam.Role(
             slot,
             "Role",
             assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
             description=f"Machine of {node}",
             managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(SESSION_MANAGER_POLICY)],
-            inline_policies={"OwnSlot": own_slot},
+            inline_policies={"OwnSlot": own_slot, "ReadCertificates": certificates.policy},
         )
         cdk.Validations.of(role).acknowledge(
             managed_policy(SESSION_MANAGER_POLICY, "what Session Manager needs is AWS's to say and to keep up to date"),
             wildcard("*", "what describes addresses and disks knows no resource"),
             wildcard(instances, "which instance takes the slot is not known before"),
+            *certificates.acknowledgements,
         )
         return role

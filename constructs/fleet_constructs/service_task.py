@@ -17,8 +17,8 @@ from catalog.catalog import Catalog
 from catalog.environment import Environment
 from catalog.service import Architecture, Service
 from fleet_constructs.account_inputs import pascal_case
-from fleet_constructs.acknowledgements import wildcard
-from fleet_constructs.arns import account, arn, partition, repository_uri
+from fleet_constructs.arns import account, repository_uri
+from fleet_constructs.certificate_access import read_certificates
 from fleet_constructs.fleet_network import FleetNetwork
 from fleet_constructs.retention import Retention
 
@@ -93,46 +93,16 @@ class ServiceTask(Construct):
     def _role(self) -> iam.Role:
         """Make the role of the service's own code: its certificate, and nothing that it was not given."""
         environment, service = self._platform.environment, self._service
-        bucket_arn = (
-            f"arn:{partition()}:s3:::{names.certificates_bucket(environment.name, account(), environment.region)}"
-        )
-        own_certificate = f"{bucket_arn}/{names.certificate_prefix(service.name)}*"
-        authorities = f"{bucket_arn}/ca/certificates/*"
-        # By alias: the key stands in a stack that this one must not hold on to.
-        keys = arn("kms", environment, "key/*")
-        read_certificate = iam.PolicyDocument(
-            statements=[
-                iam.PolicyStatement(
-                    sid="ReadOwnCertificate",
-                    actions=["s3:GetObject", "s3:GetObjectVersion"],
-                    resources=[own_certificate, authorities],
-                ),
-                iam.PolicyStatement(
-                    sid="DecryptCertificates",
-                    actions=["kms:Decrypt"],
-                    resources=[keys],
-                    conditions={
-                        "StringEquals": {"kms:ViaService": f"s3.{environment.region}.amazonaws.com"},
-                        "ForAnyValue:StringEquals": {
-                            "kms:ResourceAliases": names.certificates_key_alias(environment.name)
-                        },
-                    },
-                ),
-            ]
-        )
+        access = read_certificates(environment, names.certificate_prefix(service.name))
         role = iam.Role(
             self,
             "Role",
             role_name=names.task_role(service.name, environment.name),
             assumed_by=self._platform.task_principal,
             description=f"Code of {service.name}",
-            inline_policies={"ReadCertificate": read_certificate},
+            inline_policies={"ReadCertificate": access.policy},
         )
-        cdk.Validations.of(role).acknowledge(
-            wildcard(own_certificate, "the versions below the service's own prefix change with each renewal"),
-            wildcard(authorities, "the authorities' certificates are for everyone, and change with each renewal"),
-            wildcard(keys, "the policy's conditions narrow it to one alias, by way of S3 alone"),
-        )
+        cdk.Validations.of(role).acknowledge(*access.acknowledgements)
         return role
 
     def _ports(self) -> list[int]:
