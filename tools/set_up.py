@@ -28,8 +28,8 @@ NODE_MODULES = ROOT / "node_modules"
 LOCK_FILE = ROOT / ".local" / "set-up.lock"
 LOG_FILE = ROOT / ".local" / "set-up.log"
 FUNCTION_PACKAGES = ROOT / ".build" / "functions"
-# Lambda's Python 3.13 runs on Amazon Linux 2023, whose glibc is 2.34.
-_LAMBDA = ("--python-version", "3.13", "--implementation", "cp")
+# Lambda's Python 3.14 runs on Amazon Linux 2023, whose glibc is 2.34.
+_LAMBDA = ("--python-version", "3.14", "--implementation", "cp")
 FUNCTION_TARGETS = {
     "arm64": (*_LAMBDA, "--platform", "manylinux_2_28_aarch64", "--platform", "manylinux2014_aarch64"),
     "x86_64": (*_LAMBDA, "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64"),
@@ -230,7 +230,7 @@ def main() -> None:
         Step(
             "packages of the functions",
             FUNCTION_PACKAGES / ".stamp",
-            digest_of(ROOT / "requirements-functions.txt"),
+            digest_of(ROOT / "requirements-functions.txt", ROOT / "tools" / "set_up.py"),
             fetch_function_packages,
         ),
         Step(

@@ -18,8 +18,9 @@ from catalog import names
 from catalog.catalog import Catalog
 from catalog.environment import Environment
 from catalog.identities import certificate_request
+from fleet_constructs.acknowledgements import wildcard
 from fleet_constructs.alarms import Condition, Metric, add_alarm
-from fleet_constructs.arns import account, arn
+from fleet_constructs.arns import account, arn, partition
 from fleet_constructs.fleet_logs import retention_days
 from fleet_constructs.python_function import PythonFunction
 from fleet_constructs.retention import Retention
@@ -50,6 +51,8 @@ class CertificateIssuer(Construct):
         super().__init__(scope, construct_id)
         self._environment = environment
         self._retention = retention
+        self._bucket_name = names.certificates_bucket(environment.name, account(), environment.region)
+        self._bucket_arn = f"arn:{partition()}:s3:::{self._bucket_name}"
         self._key = kms.Key(
             self,
             "Key",
@@ -80,15 +83,16 @@ class CertificateIssuer(Construct):
                 "DestroyData": str(retention.destroy).lower(),
             },
         )
-        # The function needs its permissions before it is asked, and until the bucket has been emptied.
-        issued.node.add_dependency(bucket, function)
+        issued.node.add_dependency(
+            bucket
+        )  # with its policy, before the first certificate and until it has been emptied
         self._alarms(topic_arn)
 
     def _bucket(self, access_logs: s3.IBucket) -> s3.Bucket:
         return s3.Bucket(
             self,
             "Bucket",
-            bucket_name=names.certificates_bucket(self._environment.name, account(), self._environment.region),
+            bucket_name=self._bucket_name,
             encryption=s3.BucketEncryption.KMS,
             encryption_key=self._key,
             bucket_key_enabled=True,
@@ -140,18 +144,21 @@ class CertificateIssuer(Construct):
             },
             timeout_seconds=FUNCTION_TIMEOUT_SECONDS,
             memory_mib=FUNCTION_MEMORY_MIB,
+            permissions=self._permissions(passphrase),
             log_retention=retention_days(environment.monitoring.log_retention_days),
             removal_policy=self._retention.removal_policy,
-        ).function
-        for statement in self._permissions(bucket, passphrase):
-            function.add_to_role_policy(statement)
-        return function
+        )
+        cdk.Validations.of(function).acknowledge(
+            wildcard(f"{self._bucket_arn}/*", "the store is the whole bucket"),
+            wildcard("*", "ECS lists tasks by cluster in a condition only"),
+        )
+        return function.function
 
-    def _permissions(self, bucket: s3.Bucket, passphrase: secretsmanager.Secret) -> list[iam.PolicyStatement]:
+    def _permissions(self, passphrase: secretsmanager.Secret) -> list[iam.PolicyStatement]:
         """Say what the function may do: all that a store does in its own bucket, and see whose tasks run."""
         return [
             iam.PolicyStatement(
-                sid="ListStore", actions=["s3:ListBucket", "s3:ListBucketVersions"], resources=[bucket.bucket_arn]
+                sid="ListStore", actions=["s3:ListBucket", "s3:ListBucketVersions"], resources=[self._bucket_arn]
             ),
             iam.PolicyStatement(
                 sid="KeepStore",
@@ -162,7 +169,7 @@ class CertificateIssuer(Construct):
                     "s3:GetObjectVersion",
                     "s3:PutObject",
                 ],
-                resources=[bucket.arn_for_objects("*")],
+                resources=[f"{self._bucket_arn}/*"],
             ),
             iam.PolicyStatement(
                 sid="EncryptStore", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[self._key.key_arn]

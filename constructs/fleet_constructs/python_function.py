@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -46,30 +47,45 @@ class PythonFunction(Construct):
         variables: Mapping[str, str],
         timeout_seconds: int,
         memory_mib: int,
+        permissions: Sequence[iam.PolicyStatement],
         log_retention: logs.RetentionDays,
         removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, construct_id)
+        log_group = logs.LogGroup(
+            self,
+            "Logs",
+            log_group_name=f"/aws/lambda/{function_name}",
+            retention=log_retention,
+            removal_policy=removal_policy,
+        )
+        write_log = iam.PolicyStatement(
+            sid="Log", actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]
+        )
+        # All in the role itself: a policy beside it may come after the first call, and go before the last.
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"Function {function_name}",
+            inline_policies={"Work": iam.PolicyDocument(statements=[write_log, *permissions])},
+        )
         processor = HOST_ARCHITECTURE if architecture == "host" else architecture
         self.function = lambda_.Function(
             self,
             "Resource",
             function_name=function_name,
             description=description,
-            runtime=lambda_.Runtime.PYTHON_3_13,
+            runtime=lambda_.Runtime.PYTHON_3_14,
             architecture=lambda_.Architecture.ARM_64 if processor == "arm64" else lambda_.Architecture.X86_64,
             handler=handler,
             code=lambda_.Code.from_asset(str(stage(handler.split(".")[1], sources, architecture))),
             environment=dict(variables),
             timeout=cdk.Duration.seconds(timeout_seconds),
             memory_size=memory_mib,
-            log_group=logs.LogGroup(
-                self,
-                "Logs",
-                log_group_name=f"/aws/lambda/{function_name}",
-                retention=log_retention,
-                removal_policy=removal_policy,
-            ),
+            # Its permissions stand in the role above and nowhere else.
+            role=role.without_policy_updates(),
+            log_group=log_group,
         )
 
 

@@ -24,7 +24,11 @@ IGNORED = {
     "W3010": (
         {"AWS::EC2::Subnet", "AWS::EC2::Volume"},
         "the zones stand in the environment's file, so that a subnet and a disk stay where they are",
-    )
+    ),
+    "W3005": (
+        {"AWS::Lambda::Function"},
+        "CDK lets a function wait for its role once more than needed; a second word for the same order does no harm",
+    ),
 }
 
 
