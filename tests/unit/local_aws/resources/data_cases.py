@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from local_aws.resources.contract import Made
 from tests.unit.local_aws.resources.case import Case
-from tests.unit.local_aws.resources.world import ACCOUNT, REGION, World, archive, as_json, document
+from tests.unit.local_aws.resources.world import ACCOUNT, REGION, World, archive, as_json, document, server_logs
 
 
 def _by_key(tags: list[dict[str, str]]) -> dict[str, str]:
@@ -182,7 +181,7 @@ CASES = (
                     },
                 ]
             },
-            "LoggingConfiguration": {"DestinationBucketName": _log_bucket(w), "LogFilePrefix": "s3/"},
+            "LoggingConfiguration": {"DestinationBucketName": server_logs(w), "LogFilePrefix": "s3/"},
             "NotificationConfiguration": {
                 "TopicConfigurations": [
                     {
@@ -566,16 +565,3 @@ CASES = (
         )
     ),
 )
-
-
-def _log_bucket(world: World) -> str:
-    """Make a bucket that S3 may write its logs to."""
-    name = world.bucket("server-logs")
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "logging.s3.amazonaws.com"},
-        "Action": "s3:PutObject",
-        "Resource": f"arn:aws:s3:::{name}/*",
-    }
-    world.client("s3").put_bucket_policy(Bucket=name, Policy=json.dumps(document(statement)))
-    return name

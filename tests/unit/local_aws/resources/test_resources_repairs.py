@@ -12,7 +12,15 @@ from moto.elasticache.models import elasticache_backends
 from moto.ssm.models import ssm_backends
 
 from local_aws.resources.registry import handler_for
-from tests.unit.local_aws.resources.world import ACCOUNT, REGION, StackContext, World, another_instance, document
+from tests.unit.local_aws.resources.world import (
+    ACCOUNT,
+    REGION,
+    StackContext,
+    World,
+    another_instance,
+    document,
+    server_logs,
+)
 
 
 def refused(code: str) -> Any:
@@ -38,6 +46,15 @@ def test_a_denial_without_a_condition_still_denies(world: World) -> None:
     world.make("AWS::S3::BucketPolicy", Bucket=bucket, PolicyDocument=document(deny))
     with refused("403"):
         world.client("s3").put_object(Bucket=bucket, Key="a", Body=b"b")
+
+
+def test_requests_to_a_bucket_are_not_logged_into_another(world: World) -> None:
+    s3 = world.client("s3")
+    logs = server_logs(world)
+    world.make("AWS::S3::Bucket", BucketName="watched", LoggingConfiguration={"DestinationBucketName": logs})
+    s3.put_object(Bucket="watched", Key="a", Body=b"b")
+    assert s3.get_bucket_logging(Bucket="watched")["LoggingEnabled"]["TargetBucket"] == logs
+    assert s3.list_objects_v2(Bucket=logs)["KeyCount"] == 0
 
 
 def test_a_command_that_nobody_carries_out_is_not_delivered(world: World) -> None:

@@ -281,3 +281,12 @@ def another_instance(world: World) -> str:
     return world.make(
         "AWS::EC2::Instance", ImageId=world.image, InstanceType="t3.micro", SubnetId=world.subnets[1]
     ).physical_id
+
+
+def server_logs(world: World) -> str:
+    """Make a bucket that S3 may write its logs to."""
+    name = world.bucket("server-logs")
+    service = {"Service": "logging.s3.amazonaws.com"}
+    allow = {"Effect": "Allow", "Principal": service, "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{name}/*"}
+    world.client("s3").put_bucket_policy(Bucket=name, Policy=json.dumps(document(allow)))
+    return name
