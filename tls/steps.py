@@ -38,7 +38,9 @@ from tls.status import disagreements
 from tls.store import Store
 from tls.verification import authority_findings, pair_findings
 
-_MOST_ATTEMPTS = 3
+_MOST_ATTEMPTS = (
+    6  # the other one can be first with the authority, the leaves and the manifest, and there may be a third
+)
 
 
 def _silent(_: str) -> None: ...
