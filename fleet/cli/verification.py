@@ -25,6 +25,7 @@ _PLATFORM = {
     "key": "key of the topics",
     "subscription": "subscriptions",
     "alarm": "stray alarms",
+    "alert": "test alert",
 }
 
 

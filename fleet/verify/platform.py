@@ -11,8 +11,7 @@ from fleet.images.required import repositories
 from fleet.verify.check import Check, Checks
 from fleet.verify.scope import Scope
 
-_PARTS = ("network", "images", "monitoring", "nats", "cache")
-_OPTIONAL_PARTS = ("certificates",)
+_PARTS = ("network", "images", "monitoring", "certificates", "nats", "cache")
 
 
 def check_stacks(scope: Scope) -> list[Check]:
@@ -31,8 +30,7 @@ def check_stacks(scope: Scope) -> list[Check]:
             "complete",
             stack.status if stack else "missing",
         )
-    allowed = {*wanted, *(names.stack(scope.name, part) for part in _OPTIONAL_PARTS)}
-    for name in sorted(mine.keys() - allowed):
+    for name in sorted(mine.keys() - set(wanted)):
         checks.lacks(
             "stack.orphan", name, "nothing: the catalog has no such stack", mine[name].status,
             f"aws cloudformation delete-stack --region {scope.environment.region} --stack-name {name}",

@@ -107,7 +107,9 @@ class RightAccount:
         self.logs.put_retention_policy(logGroupName="/ecs/gaming-system-nats-test", retentionInDays=30)
         for name in ("reference-service", "state-manager-nats", "quest-system-nats", "http-nats-gateway"):
             self.add_repository(name)
-        for part in ("network", "images", "monitoring", "nats", "cache", "services-game", "services-gateway"):
+        for part in (
+            "network", "images", "monitoring", "certificates", "nats", "cache", "services-game", "services-gateway",
+        ):  # fmt: skip
             self.add_stack(f"gaming-system-test-{part}")
         self.ecs.create_cluster(clusterName=CLUSTER, settings=[{"name": "containerInsights", "value": "enabled"}])
         self.put_service("state-manager-nats", state_manager_task(), groups=2)
