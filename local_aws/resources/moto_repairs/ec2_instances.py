@@ -1,7 +1,7 @@
-"""EC2: a terminated instance takes the interfaces along that came with it, and lets go of the others.
+"""EC2: a terminated instance takes the volumes and interfaces along that came with it, and lets go of the others.
 
-moto 5.2.5 takes nothing said for «keep the interface», where AWS removes an interface that was made for the instance; and one that
-is kept stays attached to an instance that is no more.
+moto 5.2.5 takes nothing said for «keep it», where AWS removes what was made for the instance; and an interface that is kept stays
+attached to an instance that is no more.
 """
 
 from __future__ import annotations
@@ -9,13 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from moto.ec2.models.instances import Instance
+from moto.ec2.models.instances import Instance, InstanceBackend
 
 from local_aws.resources.moto_repairs.patching import around
 
 
+def _goes_with_the_instance(mapping: dict[str, Any]) -> dict[str, Any]:
+    return {**mapping, "Ebs": {"DeleteOnTermination": True, **mapping["Ebs"]}} if "Ebs" in mapping else mapping
+
+
 def apply() -> None:
     """Mend the end of instances."""
+
+    @around(InstanceBackend, "run_instances")
+    def run_instances(original: Callable[..., Any], backend: InstanceBackend, *arguments: Any, **named: Any) -> Any:
+        mappings = named.get("block_device_mappings")
+        if mappings is None and named.get("launch_template"):
+            template = backend._get_template_from_args(named["launch_template"])  # noqa: SLF001
+            mappings = template.data.get("BlockDeviceMappings")
+        if mappings:
+            named["block_device_mappings"] = [_goes_with_the_instance(mapping) for mapping in mappings]
+        return original(backend, *arguments, **named)
 
     @around(Instance, "prep_nics")
     def prep_nics(

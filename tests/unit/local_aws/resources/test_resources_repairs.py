@@ -122,6 +122,22 @@ def test_a_terminated_instance_leaves_only_the_interface_that_it_was_given(world
     assert [(one["NetworkInterfaceId"], one["Status"]) for one in left] == [(given, "available")]
 
 
+def test_a_terminated_instance_takes_the_volumes_of_its_template_along(world: World) -> None:
+    ec2 = world.client("ec2")
+    mappings = [
+        {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8}},
+        {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 9, "DeleteOnTermination": False}},
+    ]
+    data = {"ImageId": world.image, "BlockDeviceMappings": mappings}
+    template = world.make("AWS::EC2::LaunchTemplate", LaunchTemplateData=data).physical_id
+    started = ec2.run_instances(
+        LaunchTemplate={"LaunchTemplateId": template}, MinCount=1, MaxCount=1, SubnetId=world.subnets[0]
+    )
+    assert sorted(volume["Size"] for volume in ec2.describe_volumes()["Volumes"]) == [8, 9]
+    ec2.terminate_instances(InstanceIds=[started["Instances"][0]["InstanceId"]])
+    assert [volume["Size"] for volume in ec2.describe_volumes()["Volumes"]] == [9]
+
+
 def test_a_metric_filter_that_is_put_again_replaces_itself(world: World) -> None:
     logs = world.client("logs")
     group = world.log_group()
