@@ -11,7 +11,17 @@ from syrupy.extensions.json import JSONSnapshotExtension
 
 from tests.synthesis import Fleet, Resource, small_fleet, whole_fleet
 
-PARTS = ["images", "network", "monitoring", "nats", "cache", "services-game", "services-game-2", "services-gateway"]
+PARTS = [
+    "images",
+    "network",
+    "monitoring",
+    "certificates",
+    "nats",
+    "cache",
+    "services-game",
+    "services-game-2",
+    "services-gateway",
+]
 ENVIRONMENT = "staging"  # it has Spot, which production has not, and fewer zones to read
 # Every template has it, it comes from the CDK, and it says nothing of ours.
 BOOTSTRAP = {"BootstrapVersion", "CheckBootstrapVersion"}

@@ -87,6 +87,7 @@ ENVIRONMENT_KEYS: dict[str, Any] = {
     "network/flow_log_retention_days": 5,
     "fargate/allow_spot": True,
     "fargate/min_spot_percent": 100,
+    "function_architecture": "x86_64",
     "fargate/max_cpu": 256,
     "fargate/max_memory": 1024,
     "monitoring/container_insights": False,
@@ -115,7 +116,6 @@ ENVIRONMENT_KEYS: dict[str, Any] = {
 }
 # Keys that wait for the stack that they are about; each must leave this list when it comes to life.
 NOT_YET = {
-    "function_architecture": "there is no function yet: they come with the certificates",
     "nats/wait_for_nodes": "nothing waits for the nodes yet: that comes with the supervisor of their processes",
 }
 SPOT_ALLOWED = {"fargate/min_spot_percent"}
@@ -226,11 +226,11 @@ def test_a_key_of_an_environment_changes_what_is_deployed(key: str) -> None:
     assert deployed(fleet) != deployed(unchanged)
 
 
-@pytest.mark.parametrize(("key", "value"), [("function_architecture", "x86_64"), ("nats/wait_for_nodes", False)])
+@pytest.mark.parametrize(("key", "value"), [("nats/wait_for_nodes", False)])
 def test_a_key_that_waits_for_its_stack_changes_nothing_yet(key: str, value: Any) -> None:
     fleet = synthesise(small_catalog(), environment_with(key, value), destroy_data=True)
     assert deployed(fleet) == deployed(base("prod"))
 
 
 def test_the_keys_that_wait_are_those_that_are_shown_to_wait() -> None:
-    assert set(NOT_YET) == {"function_architecture", "nats/wait_for_nodes"}
+    assert set(NOT_YET) == {"nats/wait_for_nodes"}

@@ -15,7 +15,7 @@ from catalog.load import environment_names
 from tests import limits
 from tests.synthesis import Fleet, changed, small_catalog, small_fleet, strings, synthesise
 
-FOUNDATIONS = ["images", "network", "monitoring", "nats", "cache"]
+FOUNDATIONS = ["images", "network", "monitoring", "certificates", "nats", "cache"]
 SERVICES = [f"services-{group}" for group in ("core-ai", "game", "infrastructure", "specialized", "gateway")]
 
 
@@ -56,7 +56,14 @@ def test_no_stack_waits_for_itself(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize(
     ("part", "before"),
-    [("images", set()), ("network", set()), ("monitoring", set()), ("nats", {"network"}), ("cache", {"network"})],
+    [
+        ("images", set()),
+        ("network", set()),
+        ("monitoring", set()),
+        ("certificates", {"network", "monitoring"}),
+        ("nats", {"network", "certificates"}),
+        ("cache", {"network"}),
+    ],
 )
 def test_a_foundation_needs_little(prod: Fleet, part: str, before: set[str]) -> None:
     assert needed(prod, part) == before
