@@ -50,12 +50,17 @@ class LocalAws:
     Args:
         state: Directory that keeps what is deployed, the server's address and its log.
         command: Program that serves, without the options; the tests give another one.
+        sources: Where that program's code stands.
     """
 
     def __init__(
-        self, state: Path = project.LOCAL_AWS_STATE, command: Sequence[str] = (sys.executable, "-m", "local_aws")
+        self,
+        state: Path = project.LOCAL_AWS_STATE,
+        command: Sequence[str] = (sys.executable, "-m", "local_aws"),
+        sources: Path = project.ROOT / "local_aws",
     ) -> None:
         self.state = state
+        self._sources = sources
         self.log = state / "server.log"
         self._address = state / "server.json"
         self._command = [*command, "serve", "--state", str(state)]
@@ -71,10 +76,14 @@ class LocalAws:
         Raises:
             WantingError: it did not come up in time; with the end of its log.
         """
-        if server := self.running():
+        server = self.running()
+        if server and self._is_outdated():
+            step.note("its code has changed since it was started: it starts anew, with what is deployed there")
+            server = None
+        if server:
             step.outcome(f"runs already on {server.endpoint}")
             return server
-        self._end_silent_server()
+        self.stop()  # one that is outdated, or alive and silent: it holds the state directory, and no other could start
         self._address.unlink(missing_ok=True)
         self.state.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
@@ -168,10 +177,13 @@ class LocalAws:
         ours = arguments[-3:] == self._command[-3:]
         return process if alive and ours and not younger else None
 
-    def _end_silent_server(self) -> None:
-        """End a server that is alive but does not answer: it holds the state directory, and no other could start."""
-        if process := self._process():
-            _end(process)
+    def _is_outdated(self) -> bool:
+        """Tell whether the server runs older code than there is: an update of the checkout would not count otherwise."""
+        process = self._process()
+        if process is None:
+            return False
+        started = process.create_time()
+        return any(path.stat().st_mtime > started for path in self._sources.rglob("*.py"))
 
 
 def environment_for(server: RunningServer) -> dict[str, str]:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ FAKE = Path(__file__).with_name("fake_server.py")
 
 
 def make(state: Path, behaviour: str = "good") -> LocalAws:
-    return LocalAws(state, (sys.executable, str(FAKE), behaviour))
+    return LocalAws(state, (sys.executable, str(FAKE), behaviour), state.parent / "sources")
 
 
 @pytest.fixture
@@ -45,6 +46,17 @@ def test_starting_twice_starts_one(state: Path) -> None:
     notes = Notes()
     assert make(state).start(notes) == first
     assert notes.outcomes == [f"runs already on {first.endpoint}"]
+
+
+def test_starting_again_after_its_code_has_changed_starts_the_new_code(state: Path) -> None:
+    first = make(state).start(Notes())
+    source = state.parent / "sources" / "server.py"
+    source.parent.mkdir()
+    source.touch()
+    os.utime(source, (time.time() + 60, time.time() + 60))
+    second = make(state).start(Notes())
+    assert second.pid != first.pid
+    assert not psutil.pid_exists(first.pid)
 
 
 def test_stopping_ends_it_and_keeps_its_state(state: Path) -> None:
