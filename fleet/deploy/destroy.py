@@ -54,8 +54,14 @@ def destroy(environment: str, account: Account, cdk: CdkCli, progress: Progress)
         assembly = read_assembly(cdk.assembly)
     with progress.step("look at what is deployed") as step:
         deployed = settle(account, environment, step)
-        retained = [one for name in deployed for one in _retained(account, name)]
+        resources = [one for name in deployed for one in _resources(account, name)]
+        retained = [one.resource for one in resources if one.is_retained]
         step.outcome(f"{len(deployed)} stacks")
+    buckets = [one.resource.physical_id for one in resources if one.holds_objects and not one.is_retained]
+    if buckets:
+        # CloudFormation removes no bucket that holds something, and records of traffic come until the last moment.
+        with progress.step(f"empty {len(buckets)} buckets whose data goes too") as step:
+            step.outcome(f"{sum(_empty(account, bucket) for bucket in buckets)} objects")
     orphans = sorted(deployed.keys() - assembly.keys())
     if orphans:
         with progress.step(f"remove {', '.join(orphans)}, which the catalog no longer has") as step:
@@ -74,7 +80,17 @@ def destroy(environment: str, account: Account, cdk: CdkCli, progress: Progress)
     return retained
 
 
-def _retained(account: Account, stack: str) -> list[Retained]:
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    resource: Retained
+    is_retained: bool
+
+    @property
+    def holds_objects(self) -> bool:
+        return self.resource.type == "AWS::S3::Bucket" and bool(self.resource.physical_id)
+
+
+def _resources(account: Account, stack: str) -> list[_Resource]:
     body = account.cloudformation.get_template(StackName=stack)["TemplateBody"]
     template = body if isinstance(body, dict) else json.loads(body)
     kept = {
@@ -84,7 +100,23 @@ def _retained(account: Account, stack: str) -> list[Retained]:
     }
     resources = account.cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
     return [
-        Retained(stack, resource["ResourceType"], resource.get("PhysicalResourceId", ""))
+        _Resource(
+            Retained(stack, resource["ResourceType"], resource.get("PhysicalResourceId", "")),
+            is_retained=resource["LogicalResourceId"] in kept,
+        )
         for resource in resources
-        if resource["LogicalResourceId"] in kept
     ]
+
+
+def _empty(account: Account, bucket: str) -> int:
+    """Remove every version of every object, and return how many there were."""
+    removed = 0
+    for page in account.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        versions = [
+            {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+            for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+        ]
+        if versions:
+            account.s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})  # type: ignore[typeddict-item]
+            removed += len(versions)
+    return removed
