@@ -159,6 +159,16 @@ class NatsCluster(Construct):
                         instances,
                     ],
                 ),
+                # An encrypted disk is attached by a grant that EC2 gets of its key.
+                iam.PolicyStatement(
+                    sid="OpenDisk",
+                    actions=["kms:CreateGrant"],
+                    resources=[self._key.key_arn],
+                    conditions={
+                        "Bool": {"kms:GrantIsForAWSResource": "true"},
+                        "StringEquals": {"kms:ViaService": f"ec2.{self._environment.region}.amazonaws.com"},
+                    },
+                ),
                 iam.PolicyStatement(
                     sid="FindThem", actions=["ec2:DescribeNetworkInterfaces", "ec2:DescribeVolumes"], resources=["*"]
                 ),
