@@ -122,6 +122,40 @@ def test_a_terminated_instance_leaves_only_the_interface_that_it_was_given(world
     assert [(one["NetworkInterfaceId"], one["Status"]) for one in left] == [(given, "available")]
 
 
+def test_a_machine_of_a_group_is_what_its_version_of_the_template_says(world: World) -> None:
+    ec2 = world.client("ec2")
+    interface = world.make(
+        "AWS::EC2::NetworkInterface", SubnetId=world.subnets[0], PrivateIpAddress="10.0.0.44"
+    ).physical_id
+    profile = world.make("AWS::IAM::InstanceProfile", Roles=[world.role("ec2.amazonaws.com").physical_id])
+    data = {
+        "ImageId": world.image,
+        "InstanceType": "t4g.small",
+        "IamInstanceProfile": {"Arn": profile.attributes["Arn"]},
+        "NetworkInterfaces": [{"DeviceIndex": 0, "NetworkInterfaceId": interface}],
+        "MetadataOptions": {"HttpTokens": "required"},
+        "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "nats-1"}]}],
+    }
+    template = world.make(
+        "AWS::EC2::LaunchTemplate", LaunchTemplateData={"ImageId": world.image, "InstanceType": "t3.micro"}
+    ).physical_id
+    ec2.create_launch_template_version(LaunchTemplateId=template, LaunchTemplateData=data)
+    world.make(
+        "AWS::AutoScaling::AutoScalingGroup",
+        LaunchTemplate={"LaunchTemplateId": template, "Version": "2"},
+        MinSize="1",
+        MaxSize="1",
+        VPCZoneIdentifier=world.subnets[:1],
+    )
+    machine = ec2.describe_instances()["Reservations"][0]["Instances"][0]
+    assert machine["InstanceType"] == "t4g.small"
+    assert machine["PrivateIpAddress"] == "10.0.0.44"
+    assert [one["NetworkInterfaceId"] for one in machine["NetworkInterfaces"]] == [interface]
+    assert machine["IamInstanceProfile"]["Arn"] == profile.attributes["Arn"]
+    assert machine["MetadataOptions"]["HttpTokens"] == "required"
+    assert {"Key": "Name", "Value": "nats-1"} in machine["Tags"]
+
+
 def test_a_terminated_instance_takes_the_volumes_of_its_template_along(world: World) -> None:
     ec2 = world.client("ec2")
     mappings = [
