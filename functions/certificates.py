@@ -3,7 +3,10 @@
 CloudFormation calls it with what the catalog asks for, and it does not answer before everything is in the bucket; a schedule calls
 it daily with nothing, and it renews what is due by what it was last told. The bucket holds that, so both do the same.
 
-Environment: BUCKET, PASSPHRASE_SECRET, CLUSTER, ENVIRONMENT.
+Both deliver to the nodes that run. A node that did not take a delivery serves on what it has: that ends no deployment, whose
+roll-back would help nobody, but is measured and watched, and the schedule tries again.
+
+Environment: BUCKET, PASSPHRASE_SECRET, CLUSTER, ENVIRONMENT, DELIVERY_DOCUMENT, WAIT_FOR_NODES (`false` where no node answers).
 """
 
 from __future__ import annotations
@@ -18,10 +21,13 @@ from typing import Any
 import boto3
 
 from functions.custom_resource import Answer, RequestType, answer, is_request
+from functions.delivery import SsmDelivery
 from functions.metrics import print_metrics
 from tls import (
     CertificateRequest,
+    Delivery,
     Issuer,
+    NoNodes,
     Passphrase,
     Report,
     S3Store,
@@ -61,8 +67,15 @@ def provide(request_type: RequestType, properties: Mapping[str, Any]) -> Answer:
     report = bring_about(_issuer("deployment"), request)
     _remember(store, request)
     _tell(report)
-    _measure(take_status(store, request, None, Sources().now()))
-    return Answer(store.address, {"Authority": report.authority or "", "Certificates": str(len(request.leaves))})
+    _measure(take_status(store, request, None, Sources().now()), report)
+    return Answer(
+        store.address,
+        {
+            "Authority": report.authority or "",
+            "Certificates": str(len(request.leaves)),
+            "Delivery": _delivery_in_words(report),
+        },
+    )
 
 
 def renew() -> dict[str, Any]:
@@ -74,7 +87,7 @@ def renew() -> dict[str, Any]:
     request = CertificateRequest.from_plain(json.loads(stored.data), where=REQUEST_KEY)
     report = bring_about(_issuer("schedule"), request, unused=_unused(store, request))
     status = take_status(store, request, None, Sources().now())
-    _measure(status)
+    _measure(status, report)
     _tell(report)
     return {**report.to_plain(), "findings": [*report.findings, *status.findings]}
 
@@ -100,11 +113,13 @@ def _remember(store: S3Store, request: CertificateRequest) -> None:
     _log.info("%s remembers %d certificates", store.address, len(request.leaves))
 
 
-def _measure(status: Status) -> None:
+def _measure(status: Status, report: Report) -> None:
+    days = {f"{metric.kind}_days_left": metric.days_left for metric in status.metrics if metric.source == "store"}
+    failed = sum(not outcome.succeeded for outcome in report.delivered)
     print_metrics(
         environment=os.environ["ENVIRONMENT"],
         service="certificates",
-        metrics={f"{metric.kind}_days_left": metric.days_left for metric in status.metrics if metric.source == "store"},
+        metrics={**days, "failed_deliveries": failed},
     )
 
 
@@ -112,8 +127,28 @@ def _tell(report: Report) -> None:
     _log.info("certificates: %s", json.dumps(report.to_plain(), sort_keys=True))
 
 
+def _delivery_in_words(report: Report) -> str:
+    if not _nodes_answer():
+        return "none: no node answers in this environment"
+    return (
+        ", ".join(f"{outcome.node} {'done' if outcome.succeeded else 'FAILED'}" for outcome in report.delivered)
+        or "none: no node runs"
+    )
+
+
 def _issuer(requester: str) -> Issuer:
-    return Issuer(store=_store(), passphrase=_passphrase, requester=requester, say=_log.info)
+    return Issuer(store=_store(), passphrase=_passphrase, requester=requester, delivery=_delivery(), say=_log.info)
+
+
+def _delivery() -> Delivery:
+    if _nodes_answer():
+        return SsmDelivery(os.environ["DELIVERY_DOCUMENT"], os.environ["ENVIRONMENT"])
+    _log.info("nothing is delivered: no node answers in this environment (nats.wait_for_nodes is false)")
+    return NoNodes()
+
+
+def _nodes_answer() -> bool:
+    return os.environ["WAIT_FOR_NODES"] == "true"
 
 
 def _store() -> S3Store:

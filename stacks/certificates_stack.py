@@ -6,6 +6,7 @@ from constructs import Construct
 
 from catalog.catalog import Catalog
 from catalog.environment import Environment
+from fleet_constructs.certificate_delivery import CertificateDelivery
 from fleet_constructs.certificate_issuer import CertificateIssuer
 from fleet_constructs.fleet_network import FleetNetwork
 from fleet_constructs.retention import Retention
@@ -34,6 +35,7 @@ class CertificatesStack(FleetStack):
             catalog=catalog,
             environment=environment,
             access_logs=network.traffic_logs,
+            delivery=CertificateDelivery(self, "Delivery", environment=environment),
             topic_arn=topic_arn,
             retention=retention,
         )

@@ -26,6 +26,7 @@ class CertificateDelivery(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
         super().__init__(scope, construct_id)
         self._environment = environment
+        self.instances = arn("ec2", environment, "instance/*")
         self.document_name = names.certificates_delivery(environment.name)
         ssm.CfnDocument(
             self,
@@ -78,7 +79,7 @@ class CertificateDelivery(Construct):
             iam.PolicyStatement(
                 sid="OnNodes",
                 actions=["ssm:SendCommand"],
-                resources=[arn("ec2", environment, "instance/*")],
+                resources=[self.instances],
                 conditions={
                     "StringEquals": {
                         f"ssm:resourceTag/{ENVIRONMENT_TAG}": environment.name,

@@ -21,6 +21,7 @@ from catalog.identities import certificate_request
 from fleet_constructs.acknowledgements import wildcard
 from fleet_constructs.alarms import Condition, Metric, add_alarm
 from fleet_constructs.arns import account, arn, partition
+from fleet_constructs.certificate_delivery import CertificateDelivery
 from fleet_constructs.fleet_logs import retention_days
 from fleet_constructs.python_function import PythonFunction
 from fleet_constructs.retention import Retention
@@ -29,6 +30,7 @@ FUNCTION_TIMEOUT_SECONDS = 300
 FUNCTION_MEMORY_MIB = 512
 PASSPHRASE_LENGTH = 64
 DAY_SECONDS = 86_400
+UNDELIVERED_PERIOD_SECONDS = 300
 METRICS_NAMESPACE = "GamingSystem"
 KINDS = ("root", "issuing", "server", "route", "client")
 WARNING_DAYS = (21, 7)
@@ -45,11 +47,13 @@ class CertificateIssuer(Construct):
         catalog: Catalog,
         environment: Environment,
         access_logs: s3.IBucket,
+        delivery: CertificateDelivery,
         topic_arn: str,
         retention: Retention,
     ) -> None:
         super().__init__(scope, construct_id)
         self._environment = environment
+        self._delivery = delivery
         self._retention = retention
         self._bucket_name = names.certificates_bucket(environment.name, account(), environment.region)
         self._bucket_arn = f"arn:{partition()}:s3:::{self._bucket_name}"
@@ -83,9 +87,8 @@ class CertificateIssuer(Construct):
                 "DestroyData": str(retention.destroy).lower(),
             },
         )
-        issued.node.add_dependency(
-            bucket
-        )  # with its policy, before the first certificate and until it has been emptied
+        # The bucket with its policy, before the first certificate and until it has been emptied.
+        issued.node.add_dependency(bucket, self._delivery)
         self._alarms(topic_arn)
 
     def _bucket(self, access_logs: s3.IBucket) -> s3.Bucket:
@@ -141,16 +144,19 @@ class CertificateIssuer(Construct):
                 "PASSPHRASE_SECRET": names.certificates_passphrase(environment.name),
                 "CLUSTER": names.cluster(environment.name),
                 "ENVIRONMENT": environment.name,
+                "DELIVERY_DOCUMENT": self._delivery.document_name,
+                "WAIT_FOR_NODES": str(environment.nats.wait_for_nodes).lower(),
             },
             timeout_seconds=FUNCTION_TIMEOUT_SECONDS,
             memory_mib=FUNCTION_MEMORY_MIB,
-            permissions=self._permissions(passphrase),
+            permissions=[*self._permissions(passphrase), *self._delivery.permissions()],
             log_retention=retention_days(environment.monitoring.log_retention_days),
             removal_policy=self._retention.removal_policy,
         )
         cdk.Validations.of(function).acknowledge(
             wildcard(f"{self._bucket_arn}/*", "the store is the whole bucket"),
-            wildcard("*", "ECS lists tasks by cluster in a condition only"),
+            wildcard("*", "ECS lists tasks by cluster in a condition only; instances and commands are no resources"),
+            wildcard(self._delivery.instances, "which machine is a node its tags say, in the policy's condition"),
         )
         return function.function
 
@@ -190,7 +196,10 @@ class CertificateIssuer(Construct):
         ]
 
     def _alarms(self, topic_arn: str) -> None:
-        """Watch the days that are left: a renewal begins with ten of thirty, so that 7 means that it has failed for days."""
+        """Watch the days that are left, and the deliveries.
+
+        A renewal begins with ten days of thirty, so that 7 means that it has failed for days.
+        """
         environment = self._environment.name
         for kind in KINDS:
             for days in WARNING_DAYS:
@@ -213,3 +222,20 @@ class CertificateIssuer(Construct):
                     # A day without a figure is a day on which nothing was renewed.
                     condition=Condition("LessThanThreshold", days, 2, 1, "breaching"),
                 )
+        add_alarm(
+            self,
+            "Undelivered",
+            alarm_name=f"{names.PLATFORM_ALARM_PREFIX}certificates-undelivered-{environment}",
+            description="A NATS node did not take its new certificates and serves the old ones.",
+            runbook="platform-certificates-undelivered",
+            topic_arn=topic_arn,
+            metric=Metric(
+                METRICS_NAMESPACE,
+                "failed_deliveries",
+                "Maximum",
+                {"Environment": environment, "Service": "certificates"},
+                UNDELIVERED_PERIOD_SECONDS,
+            ),
+            # Only the next delivery, a day later, tells that all is well again.
+            condition=Condition("GreaterThanThreshold", 0, 1, 1, "ignore"),
+        )

@@ -105,6 +105,7 @@ ENVIRONMENT_KEYS: dict[str, Any] = {
     "nats/volume_iops": 4000,
     "nats/volume_throughput_mib": 250,
     "nats/ami_id": "ami-0123456789abcdef0",
+    "nats/wait_for_nodes": False,
     "cache/engine": "redis",
     "cache/engine_version": "8.0",
     "cache/node_type": "cache.r7g.large",
@@ -113,10 +114,6 @@ ENVIRONMENT_KEYS: dict[str, Any] = {
     "cache/multi_az": False,
     "cache/snapshot_retention_days": 3,
     "tags": {"cost-centre": "games"},
-}
-# Keys that wait for the stack that they are about; each must leave this list when it comes to life.
-NOT_YET = {
-    "nats/wait_for_nodes": "nothing waits for the nodes yet: that comes with the supervisor of their processes",
 }
 SPOT_ALLOWED = {"fargate/min_spot_percent"}
 
@@ -173,7 +170,7 @@ def test_the_table_has_every_key_of_a_service() -> None:
 
 
 def test_the_table_has_every_key_of_an_environment() -> None:
-    assert sorted(keys(Environment)) == sorted([*ENVIRONMENT_KEYS, *NOT_YET])
+    assert sorted(keys(Environment)) == sorted(ENVIRONMENT_KEYS)
 
 
 def test_the_catalog_has_no_other_keys() -> None:
@@ -224,13 +221,3 @@ def test_a_key_of_an_environment_changes_what_is_deployed(key: str) -> None:
     fleet = synthesise(small_catalog(), environment_with(key, ENVIRONMENT_KEYS[key]), destroy_data=True)
     unchanged = synthesise(small_catalog(), before, destroy_data=True) if key in SPOT_ALLOWED else base("prod")
     assert deployed(fleet) != deployed(unchanged)
-
-
-@pytest.mark.parametrize(("key", "value"), [("nats/wait_for_nodes", False)])
-def test_a_key_that_waits_for_its_stack_changes_nothing_yet(key: str, value: Any) -> None:
-    fleet = synthesise(small_catalog(), environment_with(key, value), destroy_data=True)
-    assert deployed(fleet) == deployed(base("prod"))
-
-
-def test_the_keys_that_wait_are_those_that_are_shown_to_wait() -> None:
-    assert set(NOT_YET) == {"nats/wait_for_nodes"}

@@ -1,0 +1,296 @@
+"""The function that issues and renews, from the request to the answer, against S3 and Secrets Manager in memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from functions import certificates
+from functions.certificates import REQUEST_KEY, handler
+from tests.certificates import plain_request
+from tests.unit.functions.conftest import BUCKET, CLUSTER, PASSPHRASE, PASSPHRASE_SECRET, Stack
+from tls import Delivered, Delivery, Release, S3Store, Sources, pointers
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+@pytest.fixture(autouse=True)
+def anew() -> Iterator[None]:
+    """Forget the passphrase, as a new start of the function does."""
+    certificates._passphrase.cache_clear()  # noqa: SLF001
+    yield
+    certificates._passphrase.cache_clear()  # noqa: SLF001
+
+
+def ask(stack: Stack, request_type: str, *, destroy: str = "false", **changes: Any) -> dict[str, Any]:
+    """Ask as a deployment does; return the answer."""
+    request = json.dumps(plain_request(**changes))
+    assert handler(stack.request(request_type, Request=request, DestroyData=destroy), None) is None
+    return stack.answers[-1]
+
+
+def keys() -> set[str]:
+    return set(S3Store(BUCKET).keys(""))
+
+
+def versions() -> list[str]:
+    return sorted(entry["VersionId"] for entry in boto3.client("s3").list_object_versions(Bucket=BUCKET)["Versions"])
+
+
+def test_a_first_deployment_ends_with_every_certificate_in_the_bucket(stack: Stack) -> None:
+    told = ask(stack, "Create")
+
+    assert told["Status"] == "SUCCESS", told
+    assert told["PhysicalResourceId"] == f"s3://{BUCKET}"
+    assert told["Data"]["Certificates"] == "5"
+    assert told["Data"]["Delivery"] == "none: no node runs"
+    assert set(pointers(S3Store(BUCKET))) == {
+        "server/nats-1/",
+        "route/nats-1/",
+        "client/orders/",
+        "client/payments/",
+        "client/operator/",
+    }
+
+
+def test_the_same_deployment_again_issues_nothing(stack: Stack) -> None:
+    ask(stack, "Create")
+    before = {name: pointer.version for name, pointer in pointers(S3Store(BUCKET)).items()}
+
+    assert ask(stack, "Update")["Status"] == "SUCCESS"
+
+    assert {name: pointer.version for name, pointer in pointers(S3Store(BUCKET)).items()} == before
+
+
+def test_a_new_service_gets_its_certificate_and_a_removed_one_keeps_it(stack: Stack) -> None:
+    """Its tasks still run: CloudFormation removes them after this."""
+    ask(stack, "Create")
+
+    assert ask(stack, "Update", services=["orders", "invoices"])["Data"]["Certificates"] == "5"
+
+    assert {"client/invoices/", "client/payments/"} <= set(pointers(S3Store(BUCKET)))
+
+
+@pytest.mark.parametrize(("destroy", "left"), [("true", "nothing"), ("false", "all")])
+def test_a_removed_environment_leaves_its_certificates_unless_data_goes_too(
+    stack: Stack, destroy: str, left: str
+) -> None:
+    ask(stack, "Create")
+
+    assert ask(stack, "Delete", destroy=destroy)["Status"] == "SUCCESS"
+
+    assert ("all" if keys() else "nothing") == left
+    if left == "nothing":
+        assert "Versions" not in boto3.client("s3").list_object_versions(Bucket=BUCKET)
+
+
+def test_a_removal_needs_no_passphrase(stack: Stack) -> None:
+    ask(stack, "Create")
+    boto3.client("secretsmanager").delete_secret(SecretId=PASSPHRASE_SECRET, ForceDeleteWithoutRecovery=True)
+
+    assert ask(stack, "Delete", destroy="true")["Status"] == "SUCCESS"
+
+
+def test_a_fault_is_answered_as_a_failure_that_names_it(stack: Stack) -> None:
+    told = ask(stack, "Create", services=["Not A Name"])
+
+    assert told["Status"] == "FAILED"
+    assert "Not A Name" in told["Reason"]
+    assert keys() == set()
+
+
+def test_without_a_passphrase_the_deployment_fails_and_says_why(stack: Stack) -> None:
+    boto3.client("secretsmanager").delete_secret(SecretId=PASSPHRASE_SECRET, ForceDeleteWithoutRecovery=True)
+
+    told = ask(stack, "Create")
+
+    assert told["Status"] == "FAILED"
+    assert "ResourceNotFoundException" in told["Reason"]
+
+
+def test_neither_answer_nor_log_nor_output_has_a_key_or_the_passphrase(
+    stack: Stack, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="functions"):
+        ask(stack, "Create")
+        ask(stack, "Update", services=["Not A Name"])
+        returned = handler({}, None)
+    output, errors = capfd.readouterr()
+    told = "".join([json.dumps(stack.answers), json.dumps(returned), caplog.text, output, errors])
+
+    secrets = [PASSPHRASE, "PRIVATE KEY"]
+    for prefix, pointer in pointers(S3Store(BUCKET)).items():
+        stored = S3Store(BUCKET).read(f"{prefix}{pointer.version}/key.pem")
+        assert stored is not None
+        lines = stored.data.decode().splitlines()[1:-1]
+        assert base64.b64decode("".join(lines))
+        secrets += lines
+    assert [secret for secret in secrets if secret in told] == []
+
+
+def test_a_schedule_before_any_deployment_does_nothing(stack: Stack) -> None:
+    del stack
+
+    assert handler({"source": "aws.events"}, None) == {
+        "changed": False,
+        "reason": "no deployment has asked for certificates yet",
+    }
+    assert keys() == set()
+
+
+def test_a_schedule_renews_nothing_that_is_not_due(stack: Stack) -> None:
+    ask(stack, "Create")
+    before = versions()
+
+    told = handler({}, None)
+
+    assert told is not None
+    assert (told["changed"], told["findings"]) == (False, [])
+    assert versions() == before
+
+
+def test_a_schedule_renews_what_is_due_by_what_the_deployment_asked_for(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(stack, "Create")
+    before = pointers(S3Store(BUCKET))
+    later = datetime.now(UTC) + timedelta(days=25)
+    monkeypatch.setattr(Sources, "now", lambda _: later)
+
+    told = handler({}, None)
+
+    assert told is not None
+    assert {leaf["place"] for leaf in told["issued"]} == set(before)
+    assert all(pointer.version != before[name].version for name, pointer in pointers(S3Store(BUCKET)).items())
+
+
+def test_a_schedule_retires_what_nobody_asks_for_once_no_task_uses_it(stack: Stack) -> None:
+    ask(stack, "Create")
+    ask(stack, "Update", services=["orders"])
+
+    told = handler({}, None)
+
+    assert told is not None
+    assert told["retired"] == ["client/payments/"]
+    assert "client/payments/" not in pointers(S3Store(BUCKET))
+
+
+def test_a_schedule_keeps_what_a_task_still_uses(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(stack, "Create")
+    ask(stack, "Update", services=["orders"])
+    asked: list[dict[str, Any]] = []
+
+    class Ecs:
+        def list_tasks(self, **arguments: Any) -> dict[str, list[str]]:
+            asked.append(arguments)
+            return {"taskArns": ["arn:aws:ecs:us-east-1:1:task/t"]}
+
+    client = boto3.client
+    monkeypatch.setattr(boto3, "client", lambda name: Ecs() if name == "ecs" else client(name))
+
+    told = handler({}, None)
+
+    assert told is not None
+    assert told["retired"] == []
+    assert [(a["cluster"], a["family"]) for a in asked] == [(CLUSTER, f"{CLUSTER}-payments")]
+    assert "client/payments/" in pointers(S3Store(BUCKET))
+
+
+def test_what_was_asked_for_is_remembered_in_the_bucket(stack: Stack) -> None:
+    ask(stack, "Create")
+
+    stored = S3Store(BUCKET).read(REQUEST_KEY)
+    assert stored is not None
+    assert json.loads(stored.data)["services"] == ["orders", "payments"]
+
+
+class Nodes(Delivery):
+    """Two nodes, of which the second refuses."""
+
+    def __init__(self) -> None:
+        self.releases: list[Release] = []
+
+    def deliver(self, release: Release) -> Sequence[Delivered]:
+        self.releases.append(release)
+        return [
+            Delivered("nats-1", succeeded=True, detail="delivered: release-1"),
+            Delivered("nats-2", succeeded=False, detail="FAILED: it has expired"),
+        ]
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Nodes:
+    """Nodes in the place of Systems Manager's."""
+    nodes = Nodes()
+
+    def make(document: str, environment: str) -> Nodes:
+        assert (document, environment) == ("gaming-system-test-deliver-certificates", "test")
+        return nodes
+
+    monkeypatch.setattr(certificates, "SsmDelivery", make)
+    return nodes
+
+
+def test_deployment_and_schedule_both_deliver(stack: Stack, nodes: Nodes) -> None:
+    ask(stack, "Create")
+    handler({}, None)
+
+    assert [set(release.pointers) == set(pointers(S3Store(BUCKET))) for release in nodes.releases] == [True, True]
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_node_that_took_no_delivery_ends_no_deployment_but_is_told_of_and_measured(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = ask(stack, "Create")
+
+    assert told["Status"] == "SUCCESS"
+    assert told["Data"]["Delivery"] == "nats-1 done, nats-2 FAILED"
+    assert metrics(capsys)["failed_deliveries"] == 1
+
+
+def test_the_days_that_are_left_are_measured_by_deployment_and_schedule(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask(stack, "Create")
+    deployed = metrics(capsys)
+    handler({}, None)
+
+    assert deployed.keys() == metrics(capsys).keys()
+    assert {name.partition("_days")[0] for name in deployed if name.endswith("_days_left")} == {
+        "root",
+        "issuing",
+        "server",
+        "route",
+        "client",
+    }
+    assert deployed["failed_deliveries"] == 0
+
+
+def test_where_no_node_answers_nothing_waits_for_one_and_it_is_said(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WAIT_FOR_NODES", "false")
+    monkeypatch.setattr(certificates, "SsmDelivery", lambda *_: pytest.fail("it looked for nodes"))
+
+    with caplog.at_level(logging.INFO, logger="functions"):
+        told = ask(stack, "Create")
+
+    assert told["Status"] == "SUCCESS"
+    assert told["Data"]["Delivery"] == "none: no node answers in this environment"
+    assert "nats.wait_for_nodes is false" in caplog.text
+
+
+def metrics(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
+    """Return the metrics of the only line that was printed."""
+    (line,) = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    names = [metric["Name"] for metric in told["_aws"]["CloudWatchMetrics"][0]["Metrics"]]
+    return {name: told[name] for name in names}
