@@ -157,7 +157,7 @@ def _run_child(
 ) -> tuple[subprocess.Popen[str], str, bool]:
     """Run the child in a session of its own, so that what it started goes with it."""
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-B", entry.__file__, str(told), str(answer)],
+        [sys.executable, "-I", "-S", entry.__file__, str(told), str(answer)],
         env=dict(environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -201,6 +201,15 @@ def test_taking_a_property_away_is_refused_where_nothing_says_what_it_falls_back
         handler.update(context, made, old, {name: value for name, value in old.items() if name != "EngineVersion"})
 
 
+def test_what_has_no_operation_to_take_it_away_again_is_refused(world: World) -> None:
+    handler = handler_for("AWS::S3::Bucket")
+    context = StackContext(world)
+    old = {"ObjectLockEnabled": True, "ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}}
+    made = handler.create(context, old)
+    with pytest.raises(PropertyNotCarriedError, match=r"AWS::S3::Bucket: .* ObjectLockConfiguration .*taken away"):
+        handler.update(context, made, old, {"ObjectLockEnabled": True})
+
+
 def test_a_creation_that_fails_half_way_leaves_nothing(world: World) -> None:
     properties = {"AssumeRolePolicyDocument": {}, "ManagedPolicyArns": ["arn:aws:iam::123456789012:policy/none"]}
     with pytest.raises(ClientError, match="NoSuchEntity"):
