@@ -307,6 +307,27 @@ def test_what_is_not_served_after_a_reload_is_put_back(serving: Node) -> None:
     assert serving.current == current
 
 
+def test_where_there_was_no_release_before_a_failure_leaves_none(node: Node) -> None:
+    """A server that had its certificates from elsewhere is told to take them from us, in a way that it refuses."""
+    assert node.deliver().returncode == 0
+    (node.tls / node.current).rename(node.tls / "elsewhere")
+    (node.tls / "current").unlink()
+    right = node.config.read_text()
+    node.config.write_text(right.replace("/current/", "/elsewhere/"))
+    node.start()
+    node.config.write_text(right.replace(f"server_name: {NAME}", "server_name: another"))
+    (node.tls / "unproven").unlink()
+
+    result = node.deliver()
+
+    assert result.returncode == 1
+    assert result.stderr.endswith("there was none before to put back\n")
+    assert not (node.tls / "current").is_symlink()
+    node.config.write_text(right)
+    assert node.deliver().stdout.startswith("delivered")
+    assert node.served() == node.serial()
+
+
 def test_a_server_whose_process_is_not_found_is_not_taken_for_none(serving: Node) -> None:
     (serving.root / "nats.pid").unlink()
     serving.renew()

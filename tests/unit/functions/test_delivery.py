@@ -39,8 +39,8 @@ class FakeSsm:
     class exceptions:  # noqa: N801  # boto3 calls it so
         InvocationDoesNotExist = InvocationDoesNotExist
 
-    def __init__(self, **outcomes: tuple[str, ...]) -> None:
-        self.outcomes = {machine.replace("_", "-"): list(statuses) for machine, statuses in outcomes.items()}
+    def __init__(self) -> None:
+        self.outcomes: dict[str, list[str]] = {}
         self.commands: list[dict[str, Any]] = []
         self.under_way: set[str] = set()
 
@@ -89,49 +89,43 @@ def release() -> Release:
     return Release(require_record(store).record, pointers(store))
 
 
-@pytest.fixture
-def machines(aws: None) -> dict[str, str]:
-    """Three machines of ours, and others that are none of our business."""
-    del aws
-    ec2 = boto3.client("ec2")
-    image = ec2.describe_images()["Images"][0]["ImageId"]
+MACHINES = {"nats-2": "i-b", "nats-1": "i-a", "nats-3": "i-c"}
 
-    def run(**tags: str) -> str:
-        made = ec2.run_instances(
-            ImageId=image,
-            MinCount=1,
-            MaxCount=1,
-            TagSpecifications=[
-                {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-            ],
-        )
-        return str(made["Instances"][0]["InstanceId"])
 
-    ours = {name: run(**{SLOT_TAG: name, ENVIRONMENT_TAG: "test"}) for name in ("nats-2", "nats-1", "nats-3")}
-    run(**{SLOT_TAG: "nats-1", ENVIRONMENT_TAG: "another"})
-    run(**{ENVIRONMENT_TAG: "test"})
-    ec2.terminate_instances(InstanceIds=[run(**{SLOT_TAG: "nats-1", ENVIRONMENT_TAG: "test"})])
-    return ours
+class FakeEc2:
+    """Answers with these machines; the test of the tags has a better one."""
+
+    def __init__(self, machines: dict[str, str]) -> None:
+        self._instances = [
+            {"InstanceId": machine, "Tags": [{"Key": SLOT_TAG, "Value": node}]} for node, machine in machines.items()
+        ]
+
+    def get_paginator(self, operation: str) -> FakeEc2:
+        assert operation == "describe_instances"
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [{"Reservations": [{"Instances": self._instances}]}]
 
 
 Deliver = Callable[..., tuple[list[Any], FakeSsm, Time]]
 
 
 @pytest.fixture
-def deliver(machines: dict[str, str], release: Release) -> Deliver:
+def deliver(release: Release) -> Deliver:
     """Deliver to the machines; each ends as it is said here, and well by default."""
 
     def run(**outcomes: tuple[str, ...]) -> tuple[list[Any], FakeSsm, Time]:
         ssm, time = FakeSsm(), Time()
-        ssm.outcomes = {machines[name]: ["Success"] for name in machines}
-        ssm.outcomes |= {machines[name.replace("_", "-")]: list(ends) for name, ends in outcomes.items()}
-        delivery = SsmDelivery(DOCUMENT, "test", sleep=time.sleep, clock=time, ssm=ssm)
+        ssm.outcomes = {machine: ["Success"] for machine in MACHINES.values()}
+        ssm.outcomes |= {MACHINES[name.replace("_", "-")]: list(ends) for name, ends in outcomes.items()}
+        delivery = SsmDelivery(DOCUMENT, "test", sleep=time.sleep, clock=time, ec2=FakeEc2(MACHINES), ssm=ssm)
         return list(delivery.deliver(release)), ssm, time
 
     return run
 
 
-def test_each_node_gets_its_own_files_in_order(deliver: Deliver, machines: dict[str, str]) -> None:
+def test_each_node_gets_its_own_files_in_order(deliver: Deliver) -> None:
     outcomes, ssm, _ = deliver()
 
     assert [(outcome.node, outcome.succeeded) for outcome in outcomes] == [
@@ -139,27 +133,25 @@ def test_each_node_gets_its_own_files_in_order(deliver: Deliver, machines: dict[
         ("nats-2", True),
         ("nats-3", True),
     ]
-    assert [command["InstanceIds"] for command in ssm.commands] == [[machines[n]] for n in sorted(machines)]
-    for node, command in zip(sorted(machines), ssm.commands, strict=True):
+    assert [command["InstanceIds"] for command in ssm.commands] == [[MACHINES[n]] for n in sorted(MACHINES)]
+    for node, command in zip(sorted(MACHINES), ssm.commands, strict=True):
         assert command["DocumentName"] == DOCUMENT
         assert command["TimeoutSeconds"] == DELIVERY_SECONDS
         (parameter,) = command["Parameters"]["Delivery"]
         assert json.loads(base64.b64decode(parameter))["node"] == node
 
 
-def test_the_outcome_says_what_the_node_said_last(deliver: Deliver, machines: dict[str, str]) -> None:
+def test_the_outcome_says_what_the_node_said_last(deliver: Deliver) -> None:
     outcomes, _, _ = deliver()
 
-    assert outcomes[0].detail == f"{machines['nats-1']}: Success; one; two; unchanged: release-1"
+    assert outcomes[0].detail == f"{MACHINES['nats-1']}: Success; one; two; unchanged: release-1"
 
 
-def test_the_first_failure_ends_it_and_the_other_nodes_keep_what_they_serve(
-    deliver: Deliver, machines: dict[str, str]
-) -> None:
+def test_the_first_failure_ends_it_and_the_other_nodes_keep_what_they_serve(deliver: Deliver) -> None:
     outcomes, ssm, _ = deliver(nats_2=("InProgress", "Failed"))
 
     assert [(outcome.node, outcome.succeeded) for outcome in outcomes] == [("nats-1", True), ("nats-2", False)]
-    assert outcomes[1].detail == f"{machines['nats-2']}: Failed; FAILED: the certificate has expired"
+    assert outcomes[1].detail == f"{MACHINES['nats-2']}: Failed; FAILED: the certificate has expired"
     assert len(ssm.commands) == 2
 
 
@@ -193,19 +185,46 @@ def test_a_node_that_never_ends_is_given_up(deliver: Deliver, status: str) -> No
     assert time.now == pytest.approx(NODE_SECONDS, abs=3)
 
 
-def test_no_node_is_no_failure(aws: None, release: Release, caplog: pytest.LogCaptureFixture) -> None:
-    del aws
+def test_no_node_is_no_failure(release: Release, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        assert list(SsmDelivery(DOCUMENT, "test").deliver(release)) == []
+        assert list(SsmDelivery(DOCUMENT, "test", ec2=FakeEc2({}), ssm=FakeSsm()).deliver(release)) == []
 
     assert "no NATS machine runs yet" in caplog.text
 
 
-def test_a_node_that_nobody_asked_a_certificate_for_is_a_failure(machines: dict[str, str], release: Release) -> None:
-    del machines
+@pytest.mark.usefixtures("aws")
+def test_the_nodes_are_found_by_their_tags_among_machines_that_are_none_of_our_business(release: Release) -> None:
+    ec2 = boto3.client("ec2")
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+
+    def run(**tags: str) -> str:
+        made = ec2.run_instances(
+            ImageId=image,
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=[
+                {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+            ],
+        )
+        return str(made["Instances"][0]["InstanceId"])
+
+    ours = {name: run(**{SLOT_TAG: name, ENVIRONMENT_TAG: "test"}) for name in ("nats-2", "nats-1", "nats-3")}
+    run(**{SLOT_TAG: "nats-1", ENVIRONMENT_TAG: "another"})
+    run(**{ENVIRONMENT_TAG: "test"})
+    ec2.terminate_instances(InstanceIds=[run(**{SLOT_TAG: "nats-1", ENVIRONMENT_TAG: "test"})])
+    ssm = FakeSsm()
+    ssm.outcomes = {machine: ["Success"] for machine in ours.values()}
+
+    outcomes = SsmDelivery(DOCUMENT, "test", sleep=lambda _: None, ssm=ssm).deliver(release)
+
+    assert [outcome.node for outcome in outcomes] == sorted(ours)
+    assert [command["InstanceIds"] for command in ssm.commands] == [[ours[node]] for node in sorted(ours)]
+
+
+def test_a_node_that_nobody_asked_a_certificate_for_is_a_failure(release: Release) -> None:
     fewer = Release(release.record, {k: v for k, v in release.pointers.items() if "nats-1" not in k})
 
-    (outcome,) = SsmDelivery(DOCUMENT, "test", ssm=FakeSsm()).deliver(fewer)
+    (outcome,) = SsmDelivery(DOCUMENT, "test", ec2=FakeEc2(MACHINES), ssm=FakeSsm()).deliver(fewer)
 
     assert not outcome.succeeded
     assert "server/nats-1/" in outcome.detail
