@@ -17,6 +17,8 @@ BUCKET = "certificates"
 PASSPHRASE_SECRET = "passphrase"
 PASSPHRASE = "forty-two letters that nobody will ever guess"
 CLUSTER = "gaming-system-test"
+# One for all tests: it has read the descriptions of the services, which takes longer than most tests.
+SESSION = boto3.Session(region_name="us-east-1")
 
 
 @dataclass
@@ -83,6 +85,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     }.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", SESSION)
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET)
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})

@@ -65,7 +65,7 @@ def test_the_documents_commands_run_the_script_with_what_it_needs(tmp_path: Path
     assert "{{" not in script
 
     result = subprocess.run(
-        ["bash", "-eu"],
+        ["sh", "-eu"],
         input=script,
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
         capture_output=True,
