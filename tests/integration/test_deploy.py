@@ -21,7 +21,7 @@ import boto3
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("deploy"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 NEW = "loot-nats"

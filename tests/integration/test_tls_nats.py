@@ -44,7 +44,7 @@ from tls.keys import KeyType
 from tls.pairs import hold
 from tls.store import AUTHORITY_PREFIX
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("tls-nats")]
+pytestmark = pytest.mark.integration
 
 NODES = ("nats-1", "nats-2", "nats-3")
 REQUEST = a_request(nodes=[{"name": name} for name in NODES], shared_node_names=["localhost"])

@@ -19,8 +19,6 @@ from catalog import Environment, load_environment
 from catalog.load import environment_names
 from tests.synthesis import Fleet, synthesise, whole_catalog
 
-pytestmark = pytest.mark.xdist_group("cdk-nag")
-
 # Production with the other engine is one key away.
 AUDITED = ("prod", "dev", "prod on Redis")
 

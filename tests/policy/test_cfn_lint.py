@@ -17,8 +17,6 @@ from cfnlint.runner import Runner
 from catalog.load import environment_names
 from tests.synthesis import small_fleet, whole_fleet
 
-pytestmark = pytest.mark.xdist_group("cfn-lint")
-
 # Rule, types that it is wrong about here, and why.
 IGNORED = {
     "W3010": (
