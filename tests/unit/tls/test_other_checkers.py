@@ -27,7 +27,7 @@ NOW = Sources().now()
 
 @pytest.fixture(scope="module", params=[KeyType.P256, KeyType.P384, KeyType.ED25519, KeyType.RSA3072])
 def new(request: pytest.FixtureRequest) -> NewAuthority:
-    return create_authority(a_request(key_type=str(request.param)), Sources())
+    return create_authority(a_request(key_type=str(request.param)), Sources(clock=lambda: NOW))
 
 
 def write(folder: Path, new: NewAuthority, pair: Pair) -> None:
