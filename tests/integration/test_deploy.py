@@ -64,6 +64,28 @@ class Checkout:
         assert done.returncode == 0, f"{arguments} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
+    def cdk(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the CDK CLI as somebody would by hand, with the local AWS's address in the environment."""
+        status = json.loads(self.good("local", "status", "--format", "json").stdout)
+        environment = {
+            **os.environ,
+            "PATH": f"{self.root / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "AWS_ENDPOINT_URL": status["endpoint"],
+            "AWS_REGION": status["region"],
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+        }
+        return subprocess.run(
+            ["node", "node_modules/aws-cdk/bin/cdk", *arguments, "-c", "env=local", "--no-notices"],
+            cwd=self.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_SECONDS,
+            check=False,
+        )
+
     def verified(self) -> dict[str, Any]:
         report: dict[str, Any] = json.loads(self.good("verify", "--format", "json").stdout)
         return report
@@ -183,6 +205,25 @@ def test_what_is_deployed_outlives_the_local_aws(checkout: Checkout) -> None:
     assert checkout.fleet("verify").returncode == 2
     checkout.good("local", "start")
     assert checkout.verified()["good"]
+
+
+def test_a_plain_cdk_deploy_removes_disables_and_renames_services(checkout: Checkout) -> None:
+    """The three that lean on other stacks in three ways: a secret of its own, none, and a load balancer."""
+    catalog = checkout.root / "service_catalog.yaml"
+    removed, renamed, disabled = "body-broker-integration-nats", "payment-nats", "http-nats-gateway"
+    text = catalog.read_text(encoding="utf-8")
+    text = re.sub(rf"\n  {removed}:\n(    .*\n|\n)*", "\n", text)
+    text = text.replace(f"\n  {renamed}:\n", "\n  billing-nats:\n")
+    catalog.write_text(text, encoding="utf-8")
+    checkout.good("catalog", "disable", disabled, "--reason", "the door stays shut tonight")
+
+    done = checkout.cdk("deploy", "--all", "--require-approval", "never", "--concurrency", "4")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = checkout.verified()
+    assert report["verdict"].startswith("20 of 20 services deployed")
+    assert alarm_names(checkout, removed) + alarm_names(checkout, renamed) + alarm_names(checkout, disabled) == []
+    assert len(alarm_names(checkout, "billing-nats")) == 3
 
 
 def test_destroying_leaves_no_stack_and_no_service(checkout: Checkout) -> None:
