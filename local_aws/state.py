@@ -10,20 +10,34 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from moto.core.base_backend import BackendDict
 
-from local_aws import pickling
+from local_aws import model, pickling
 from local_aws.errors import StateError
 from local_aws.model import Stack
+from local_aws.resources.contract import Made
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
 _TRIES = 20
+
+
+def _format() -> str:
+    """Return a name for the shape of what is kept, so that a state of another shape is refused and not half understood."""
+    kept = [*vars(model).values(), Made]
+    shapes = {
+        kind.__name__: [field.name for field in fields(kind)]
+        for kind in kept
+        if isinstance(kind, type) and is_dataclass(kind)
+    }
+    return hashlib.sha256(json.dumps(shapes, sort_keys=True).encode()).hexdigest()[:12]
+
+
+FORMAT = _format()
 
 
 def _versions() -> dict[str, Any]:

@@ -20,7 +20,7 @@ from local_aws.dispatch import Dispatcher, InProcess
 from local_aws.errors import StateError
 from local_aws.gate import Gate
 from local_aws.keeper import Keeper
-from local_aws.state import StateDirectory
+from local_aws.state import FORMAT, StateDirectory
 from tests.unit.local_aws.fakes import REGION, Engine, parameter, statuses, template
 
 BIG = b"x" * 700_000  # beyond what moto keeps in memory for an object
@@ -139,8 +139,8 @@ def test_no_state_is_no_fault(tmp_path: Path) -> None:
         ),
         (lambda content: content.replace(b'"python": "3.', b'"python": "2.'), "it was written with python 2."),
         (
-            lambda content: content.replace(b'"format": 1', b'"format": 0'),
-            "it was written with format 0, and this is format 1",
+            lambda content: content.replace(f'"format": "{FORMAT}"'.encode(), b'"format": "other"'),
+            f"it was written with format other, and this is format {FORMAT}",
         ),
     ],
 )
