@@ -32,7 +32,7 @@ rollover_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_TODO = {
+_NEXT_STEP = {
     Phase.TRUST_BOTH: "deliver the bundles; once all trust both: rollover advance --to issue-by-new",
     Phase.ISSUE_BY_NEW: "`issue` and deliver; once nobody is on the old one: rollover advance --to nobody-on-old",
     Phase.NOBODY_ON_OLD: "the last chance to go back; then: rollover advance --to steady",
@@ -87,9 +87,14 @@ def back(store: StoreOption, observations: ObservationsOption = None, *, form: F
 
 def _show(record: AuthorityRecord, form: Format) -> None:
     trusted = [authority.id for authority in record.authorities]
-    plain = {"phase": str(record.phase), "issuing": record.issuing, "trusted": trusted, "next": _TODO[record.phase]}
+    plain = {
+        "phase": str(record.phase),
+        "issuing": record.issuing,
+        "trusted": trusted,
+        "next": _NEXT_STEP[record.phase],
+    }
     lines = [
         f"phase {record.phase}: {', '.join(trusted)} trusted, {record.issuing} issues",
-        f"next: {_TODO[record.phase]}",
+        f"next: {_NEXT_STEP[record.phase]}",
     ]
     print_result(form, plain, lines)
