@@ -7,7 +7,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from catalog.service import GroupName, Model, Route, Service, ServiceName, Subject
+from catalog.model import Model
+from catalog.nats_contract import Event, Subject
+from catalog.service import GroupName, Route, Service, ServiceName
 
 MAX_SERVICES_IN_STACK = 40
 
@@ -64,6 +66,11 @@ class Catalog(Model):
     def subjects(self) -> dict[str, Subject]:
         """Every subject that an enabled service answers."""
         return {name: subject for service in self.enabled for name, subject in service.nats.serves.items()}
+
+    @property
+    def events(self) -> dict[str, Event]:
+        """Every subject or pattern of events that an enabled service tells."""
+        return {name: event for service in self.enabled for name, event in service.nats.publishes.items()}
 
     @property
     def routes(self) -> list[Route]:

@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from catalog.faults import Fault, KeyPath, Position, Severity, fault_at
+from catalog.model import Model
 from catalog.nodes import Node, plain, without
-from catalog.service import Model
 from catalog.shape import bad_paths, shape_faults
 
 ModelT = TypeVar("ModelT", bound=Model)

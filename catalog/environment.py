@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from catalog import fargate
-from catalog.service import Model, Service, TagKey, TagValue
+from catalog.model import Model
+from catalog.service import Service, TagKey, TagValue
 
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([/-][a-z0-9]+)*$", max_length=100)]
 Cidr = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$")]
@@ -96,6 +97,14 @@ class Nats(Model):
     """Throughput of the data disk in MiB a second."""
     ami_id: Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]{8,17}$")]
     """Machine image of the nodes, Amazon Linux 2023 for arm64; pinned, so that a deployment replaces no machine by chance."""
+    store_percent: Annotated[int, Field(ge=10, le=75)] = 75
+    """Share of the data disk that JetStream may fill; the rest is for its own files and for growth of what it keeps."""
+    sync_always: bool = True
+    """Whether a message is on the disk before it is acknowledged; half as fast, and what a power cut takes was never promised."""
+    max_connections: Annotated[int, Field(ge=100, le=65536)] = 4096
+    """Clients that a node serves at most; with another node gone, two carry everybody."""
+    max_payload_kib: Annotated[int, Field(ge=64, le=8192)] = 1024
+    """The largest message, in KiB."""
     wait_for_nodes: bool = True
     """Whether a deployment waits until the nodes answer."""
 

@@ -91,11 +91,19 @@ def limits(field: FieldInfo) -> tuple[float | None, float | None, bool]:
     """Return the least and the most that a number may be, and whether it must be above the least."""
     least = most = None
     above = False
-    for constraint in field.metadata:
+    for constraint in [*field.metadata, *_optional_constraints(field.annotation)]:
         least = getattr(constraint, "ge", getattr(constraint, "gt", least))
         most = getattr(constraint, "le", most)
         above = above or hasattr(constraint, "gt")
     return least, most, above
+
+
+def _optional_constraints(annotation: Any) -> list[Any]:
+    """Return the constraints of what may be missing, which stand inside `Annotated[…] | None`."""
+    options = [option for option in get_args(annotation) if get_origin(option) is Annotated]
+    return [
+        each for option in options for field in get_args(option)[1:] for each in getattr(field, "metadata", [field])
+    ]
 
 
 def _below(annotation: Any, part: str | int) -> Any:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
+
+from catalog.model import Model
+from catalog.nats_contract import EventSubject, NatsContract, SubjectName
 
 Architecture = Literal["arm64", "x86_64"]
 HttpMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -15,20 +18,10 @@ HttpMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
 GroupName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=30)]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=128)]
-SubjectName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+$", max_length=128)]
-MessageName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*\.[A-Z][A-Za-z0-9]*$", max_length=128)
-]
 Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)]
 # What ECS, IAM and CloudWatch all take in a tag; the rules refuse what AWS and the platform keep for themselves.
 TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]+$", max_length=128)]
 TagValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]*$", max_length=256)]
-
-
-class Model(BaseModel):
-    """A part of catalog or environment: unknown keys and silent conversions are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Image(Model):
@@ -116,37 +109,17 @@ class Alarms(Model):
     """Too few running tasks."""
 
 
-class Subject(Model):
-    """A request that a service answers."""
-
-    request: MessageName
-    """Full name of the protobuf message that is sent, such as `gaming.game.v1.GetStateRequest`."""
-    reply: MessageName
-    """Full name of the protobuf message that comes back."""
-    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0
-    """Time after which a caller gives up."""
-    idempotent: bool = False
-    """Whether asking twice does no harm; only then is a failed call tried again."""
-
-
-class NatsContract(Model):
-    """What a service may do on NATS; everything else is refused."""
-
-    serves: dict[SubjectName, Subject] = {}
-    """Subjects that the service answers."""
-    calls: list[SubjectName] = []
-    """Subjects of other services that it asks."""
-
-
 class Route(Model):
-    """An HTTP route of the gateway that leads to one of the service's subjects."""
+    """An HTTP route of the gateway: to one of the service's subjects, or a stream of its events as they come."""
 
     method: HttpMethod
     """HTTP method."""
     path: Annotated[str, StringConstraints(pattern=r"^(/([a-z0-9_.-]+|\{[a-z][a-z0-9_]*\}))+$", max_length=200)]
     """Path; `{name}` stands for a field of the request message."""
-    subject: SubjectName
+    subject: SubjectName | None = None
     """Subject, served by this entry, that answers."""
+    events: EventSubject | None = None
+    """In place of a subject: events, told by this entry, that the caller hears as Server-Sent Events."""
     allow: Annotated[list[Role], Field(min_length=1)]
     """Roles of a caller that may use the route; `anonymous` lets everyone."""
 
@@ -193,7 +166,7 @@ class Service(Model):
     alarms: Alarms = Alarms()
     """Thresholds and periods of the three alarms."""
     nats: NatsContract = NatsContract()
-    """Subjects that the service answers and asks."""
+    """Subjects that the service answers, asks, tells and hears, and what JetStream keeps for it."""
     cache: bool = False
     """Whether the service uses the cache: it gets a user, a secret and the way there."""
     routes: list[Route] = []

@@ -10,6 +10,10 @@ PATTERN_WORDS: dict[str, str] = {
     r"^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+$": (
         "two or more lower-case words, joined by dots, such as 'game.state.get'; no wildcards"
     ),
+    r"^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*\.(>|[a-z][a-z0-9_-]*)$": (
+        "two or more lower-case words, joined by dots, of which the last may be '>', such as 'events.quest.>'"
+    ),
+    r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)*$": "capital letters and digits, joined by hyphens, such as 'EVENTS'",
     r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*\.[A-Z][A-Za-z0-9]*$": (
         "the full name of a protobuf message, such as 'gaming.game.v1.GetStateRequest'"
     ),

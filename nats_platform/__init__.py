@@ -1,1 +1,1 @@
-"""What the NATS nodes need besides their machines."""
+"""The NATS cluster: who may do what, each node's configuration, and what runs on the machines."""

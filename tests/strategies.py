@@ -79,6 +79,25 @@ def _served(draw: st.DrawFn, index: int) -> dict[str, Any]:
 
 
 @st.composite
+def _kept(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    """Draw events of a service, a stream that keeps them, a consumer of that, and a bucket."""
+    events, room, age = f"events.{name}.>", st.integers(1, 16), st.none() | st.integers(60, 10**6)
+    return {
+        "publishes": {events: {"message": "gaming.events.v1.Told"}},
+        "streams": {
+            name.upper(): {
+                "subjects": [events],
+                "max_mib": draw(room),
+                "max_age_seconds": draw(age),
+                "retention": draw(st.sampled_from(["limits", "interest", "workqueue"])),
+            }
+        },
+        "consumers": {name: {"stream": name.upper(), "filter_subjects": draw(st.just([]) | st.just([events]))}},
+        "buckets": {name: {"max_mib": draw(room), "history": draw(st.integers(1, 64)), "ttl_seconds": draw(age)}},
+    }
+
+
+@st.composite
 def _entry(draw: st.DrawFn, name: str, groups: list[str], served: dict[str, dict[str, Any]]) -> dict[str, Any]:
     own = served[name]
     others = [subject for other, subjects in served.items() if other != name for subject in subjects]
@@ -106,7 +125,11 @@ def _entry(draw: st.DrawFn, name: str, groups: list[str], served: dict[str, dict
         "secrets": draw(st.dictionaries(_variables("HIDDEN"), _secret(), max_size=2)),
         "health_check": draw(st.just({}) | _health_check()),
         "alarms": draw(st.just({}) | _alarms(scaling["min"] if scaling else replicas)),
-        "nats": {"serves": own, "calls": draw(st.lists(st.sampled_from(others), unique=True)) if others else []},
+        "nats": {
+            "serves": own,
+            "calls": draw(st.lists(st.sampled_from(others), unique=True)) if others else [],
+            **draw(st.just({}) | _kept(name)),
+        },
         "cache": draw(st.booleans()),
         "routes": [_route(name, number, subject) for number, subject in enumerate(own) if draw(st.booleans())],
         "tags": draw(st.dictionaries(_WORDS.map(lambda word: f"cost-{word}"), _TAG_VALUES, max_size=3)),

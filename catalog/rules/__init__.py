@@ -8,7 +8,7 @@ from __future__ import annotations
 from catalog.catalog import Catalog
 from catalog.draft import Draft
 from catalog.environment import Environment
-from catalog.rules import environments, naming, plaintext, sizing, traffic, variables
+from catalog.rules import environments, events, naming, plaintext, sizing, traffic, variables
 
 
 def check_catalog_rules(draft: Draft[Catalog]) -> None:
@@ -16,6 +16,7 @@ def check_catalog_rules(draft: Draft[Catalog]) -> None:
     naming.check(draft)
     sizing.check(draft)
     traffic.check(draft)
+    events.check(draft)
     variables.check(draft)
     plaintext.check(draft)
 

@@ -10,7 +10,8 @@ from catalog.catalog import Catalog
 from catalog.draft import Draft
 from catalog.faults import KeyPath, did_you_mean, listed, shown
 from catalog.proto_messages import declared_messages
-from catalog.service import Service
+from catalog.service import Route, Service
+from catalog.subjects import first_covering
 
 _PARAMETER = re.compile(r"\{([a-z0-9_]+)\}")
 
@@ -76,12 +77,31 @@ def _check_routes(draft: Draft[Catalog], service: Service, messages: Mapping[str
         parameters = _PARAMETER.findall(route.path)
         for parameter in [name for name, count in Counter(parameters).items() if count > 1]:
             draft.report((*path, "path"), f"the parameter {shown(parameter)} stands in the path twice")
-        if route.subject not in served:
-            told = f"the service does not serve {shown(route.subject)}; allowed: {listed(served)}"
-            draft.report((*path, "subject"), f"{told}{did_you_mean(route.subject, served)}")
+        if not draft.is_sound(path, "subject", "events"):
             continue
-        if subject := service.nats.serves.get(route.subject):
+        if (route.subject is None) == (route.events is None):
+            told = "a route leads to a `subject` that answers, or to `events` that are heard as they come; name one of them"
+            draft.report(path, told)
+        elif route.events is not None:
+            _check_event_route(draft, path, service, route, route.events)
+        elif route.subject not in served:
+            told = f"the service does not serve {shown(route.subject)}; allowed: {listed(served)}"
+            draft.report((*path, "subject"), f"{told}{did_you_mean(str(route.subject), served)}")
+        elif subject := service.nats.serves.get(str(route.subject)):
             _check_parameters(draft, (*path, "path"), parameters, subject.request, messages.get(subject.request))
+
+
+def _check_event_route(draft: Draft[Catalog], path: KeyPath, service: Service, route: Route, events: str) -> None:
+    whole = draft.whole.get("services", service.name, "nats", "publishes")
+    told = [str(subject) for subject, _ in whole or ()]
+    if first_covering(told, events) is None:
+        draft.report(
+            (*path, "events"), f"the service does not tell {shown(events)}; its events: {listed(told) or 'none'}"
+        )
+    if route.method != "GET":
+        draft.report((*path, "method"), f"{route.method} is no method for events; allowed: GET")
+    if _PARAMETER.search(route.path):
+        draft.report((*path, "path"), "a route of events sends no request, so its path has no parameters")
 
 
 def _check_parameters(

@@ -81,7 +81,7 @@ def test_no_key_of_an_entry_is_required_that_defaults_may_give() -> None:
     assert "required" not in definitions["Service"]
     assert "required" not in definitions["Autoscaling"]
     assert "name" not in definitions["Service"]["properties"]
-    assert definitions["Route"]["required"] == ["method", "path", "subject", "allow"]
+    assert definitions["Route"]["required"] == ["method", "path", "allow"]
 
 
 def test_every_key_is_explained() -> None:

@@ -188,9 +188,8 @@ def test_a_container_is_told_who_it_is_and_where_everything_is(small: Fleet) -> 
     assert json.loads(contract)["serves"].keys() == {"world.state.get"}
 
 
-def test_a_container_is_told_the_contract_of_what_it_calls(small: Fleet) -> None:
+def test_a_container_is_told_its_contract_as_those_who_serve_and_tell_declared_it(small: Fleet) -> None:
     assert json.loads(variables(small, "story-teller-nats")["SERVICE_CONTRACT"]) == {
-        "serves": {},
         "calls": {
             "state.get": {
                 "request": "gaming.game.v1.GetStateRequest",
@@ -199,25 +198,36 @@ def test_a_container_is_told_the_contract_of_what_it_calls(small: Fleet) -> None
                 "idempotent": True,
             }
         },
+        "subscribes": {"events.world.storm": {"message": "gaming.game.v1.WorldState"}},
+        "consumers": {"story-progress": {"stream": "WORLD", "filter_subjects": ["events.world.dawn"]}},
     }
+
+
+def test_a_container_is_told_of_its_own_events_streams_and_buckets(small: Fleet) -> None:
+    world = json.loads(variables(small, "world-state-nats")["SERVICE_CONTRACT"])
+    assert world["publishes"] == {"events.world.>": {"message": "gaming.game.v1.WorldState"}}
+    assert world["streams"] == {"WORLD": {"subjects": ["events.world.>"]}}
+    assert json.loads(variables(small, "state-manager-nats")["SERVICE_CONTRACT"])["buckets"] == {"player-state": {}}
 
 
 def test_the_gateway_alone_is_told_the_routes(small: Fleet) -> None:
     told = {service for service in containers(small) if "GATEWAY_ROUTES" in variables(small, service)}
     assert told == {"http-nats-gateway"}
     assert json.loads(variables(small, "http-nats-gateway")["GATEWAY_ROUTES"]) == [
+        {"method": "GET", "path": "/v1/world/events", "events": "events.world.>", "allow": ["operator"]},
         {
             "method": "GET",
             "path": "/v1/players/{player_id}/state/{key}",
             "subject": "state.get",
             "allow": ["player", "operator"],
-        }
+        },
     ]
 
 
-def test_the_gateway_may_call_the_subjects_of_its_routes(small: Fleet) -> None:
+def test_the_gateway_may_call_and_hear_the_subjects_of_its_routes(small: Fleet) -> None:
     contract = json.loads(variables(small, "http-nats-gateway")["SERVICE_CONTRACT"])
     assert contract["calls"].keys() == {"state.get"}
+    assert contract["subscribes"].keys() == {"events.world.>"}
 
 
 def test_a_container_gets_the_variables_of_the_catalog(small: Fleet) -> None:
