@@ -21,7 +21,7 @@ from tests.certificates import PASSPHRASE, a_request
 from tls import DirectoryStore, Issuer, Passphrase, Release, bring_about, pointers, require_record
 
 ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "nats_platform" / "deliver_certificates.py"
+SCRIPT = ROOT / "nats_platform" / "node" / "deliver_certificates.py"
 NAME = "nats-1"
 DOMAIN = "nats.acme.internal"
 SERVER_BINARIES = str(Path(sys.executable).parent)

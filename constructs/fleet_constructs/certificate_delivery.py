@@ -13,7 +13,7 @@ from catalog import names
 from catalog.environment import Environment
 from fleet_constructs.arns import account, arn
 
-SCRIPT = Path(nats_platform.__file__).parent / "deliver_certificates.py"
+SCRIPT = Path(nats_platform.__file__).parent / "node" / "deliver_certificates.py"
 END = "END_OF_SCRIPT"
 NODE_SECONDS = 70
 ENVIRONMENT_TAG = "environment"

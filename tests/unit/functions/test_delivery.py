@@ -20,8 +20,8 @@ from functions.delivery import (
     SsmDelivery,
     delivery_parameter,
 )
-from nats_platform.deliver_certificates import FILES
-from nats_platform.deliver_certificates import Release as ScriptRelease
+from nats_platform.node.deliver_certificates import FILES
+from nats_platform.node.deliver_certificates import Release as ScriptRelease
 from tests.certificates import Clock, MemoryStore, a_request, an_issuer
 from tls import Release, bring_about, pointers, require_record
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nats_platform import deliver_certificates as script
+from nats_platform.node import deliver_certificates as script
 
 SOURCE = Path(str(script.__file__)).read_text(encoding="utf-8")
 NODES_PYTHON = (3, 9)  # Amazon Linux 2023's own
