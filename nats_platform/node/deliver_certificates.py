@@ -406,13 +406,20 @@ def unserved(machine: Machine, release: Release, serials: Mapping[str, str]) -> 
 
 
 def served(port: int, name: str, context: ssl.SSLContext, profile: str) -> str:
-    """Return the serial that a port shows; what we would have to show comes after that, and we do not."""
+    """Return the serial that a port shows."""
+    with shown(port, name, context, profile) as end:
+        return serial_of(end)
+
+
+@contextlib.contextmanager
+def shown(port: int, name: str, context: ssl.SSLContext, profile: str) -> Iterator[ssl.SSLSocket]:
+    """Have a connection to a port that has shown its certificate; what we would have to show comes after that, and we do not."""
     with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as plain:
         if profile == "server":  # it greets first, and speaks TLS after that line
             with plain.makefile("rb", buffering=0) as greeting:
                 greeting.readline()
         with context.wrap_socket(plain, server_hostname=name) as wrapped:
-            return serial_of(wrapped)
+            yield wrapped
 
 
 def put_back(machine: Machine, pid: int, back: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from nats_platform.node.deliver_certificates import ANSWER_SECONDS, SERVER_NAME, RefusedError, last_line
 
 UNIT = "nats-server.service"
-SERVING = "/healthz?js-server-only=true"
+SERVING = "/healthz?js-enabled-only=true"
 EVERYTHING = "/healthz"
 _DIGEST = re.compile(r"\((sha256:[0-9a-f]{64})\)")
 

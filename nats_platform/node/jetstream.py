@@ -1,0 +1,135 @@
+"""JetStream, asked as the provisioner by this machine's own server, in plain JSON: the wire's words and no library's older ones."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import nats
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+
+from nats_platform.node.deliver_certificates import RefusedError
+from nats_platform.node.settings import PROVISIONER, Settings
+
+ASK_SECONDS = 10
+NOT_FOUND = 404
+
+
+class ApiError(RefusedError):
+    """JetStream answered with an error."""
+
+    def __init__(self, subject: str, error: Mapping[str, Any]) -> None:
+        super().__init__(f"{subject}: {error.get('description')}")
+        self.code = error.get("code")
+
+
+@dataclass(frozen=True)
+class JetStream:
+    """JetStream of the account APP."""
+
+    connection: Client
+
+    async def ask(self, subject: str, body: Mapping[str, Any] | None = None, *, seconds: float = ASK_SECONDS) -> Any:
+        """Ask `$JS.API.SUBJECT`.
+
+        Raises:
+            ApiError: The answer is an error.
+            RefusedError: Nobody answers.
+        """
+        data = b"" if body is None else json.dumps(body).encode()
+        answer = read(subject, await self.send(f"$JS.API.{subject}", data, seconds=seconds))
+        if answer is None:
+            raise RefusedError(f"{subject}: the answer is empty")
+        return answer
+
+    async def send(self, subject: str, data: bytes, *, seconds: float = ASK_SECONDS) -> bytes:
+        """Send a request; return the answer as it came.
+
+        Raises:
+            RefusedError: Nobody answers.
+        """
+        try:
+            answer = await self.connection.request(subject, data, timeout=seconds)
+        except NoRespondersError as error:
+            raise RefusedError(f"{subject}: JetStream does not answer") from error
+        except (NatsError, asyncio.TimeoutError) as error:
+            raise RefusedError(f"{subject}: no answer within {seconds:g} s: {error!r}") from error
+        return bytes(answer.data)
+
+    async def find(self, subject: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Ask for something that may not be there; None where it is not."""
+        try:
+            return await self.ask(subject, body)
+        except ApiError as error:
+            if error.code == NOT_FOUND:
+                return None
+            raise
+
+    async def streams(self) -> list[dict[str, Any]]:
+        """Return every stream: configuration, state, and how its replicas stand."""
+        return await self._pages("STREAM.LIST", "streams")
+
+    async def consumers(self, stream: str) -> list[dict[str, Any]]:
+        """Return every consumer of a stream."""
+        return await self._pages(f"CONSUMER.LIST.{stream}", "consumers")
+
+    async def _pages(self, subject: str, key: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await self.ask(subject, {"offset": len(found)})
+            if missing := page.get("missing"):
+                raise RefusedError(f"nobody leads {', '.join(missing)}")
+            found += page.get(key) or []
+            if not page.get(key) or len(found) >= page["total"]:
+                return found
+
+
+def read(subject: str, data: bytes) -> Any:
+    """Read an answer; None where it is empty.
+
+    Raises:
+        ApiError: It is an error.
+    """
+    if not data:
+        return None
+    answer = json.loads(data)
+    if "error" in answer:
+        raise ApiError(subject, answer["error"])
+    return answer
+
+
+@contextlib.asynccontextmanager
+async def connected(settings: Settings, context: ssl.SSLContext) -> AsyncIterator[JetStream]:
+    """Have JetStream until the block ends.
+
+    Raises:
+        RefusedError: The server cannot be reached.
+    """
+    try:
+        connection = await nats.connect(
+            f"tls://127.0.0.1:{settings.client_port}",
+            name=f"agent of {settings.node}",
+            tls=context,
+            tls_hostname=settings.tls_name,
+            inbox_prefix=f"_INBOX.{PROVISIONER}".encode(),
+            allow_reconnect=False,
+            connect_timeout=ASK_SECONDS,
+            error_cb=_unheard,
+        )
+    except (NatsError, OSError, asyncio.TimeoutError) as error:
+        raise RefusedError(f"the server on this machine lets nobody in: {error!r}") from error
+    try:
+        yield JetStream(connection)
+    finally:
+        await connection.close()
+
+
+async def _unheard(_: Exception) -> None:
+    """Hear of what the one who asked is told as well."""

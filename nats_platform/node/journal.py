@@ -1,0 +1,55 @@
+"""The server's log from the journal of this machine to CloudWatch: the reason why a client was refused stands nowhere else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+
+from nats_platform.node.aws import Aws
+from nats_platform.node.deliver_certificates import RefusedError, last_line
+from nats_platform.node.server import UNIT
+
+LINES = 5000
+BATCH_LINES = 1000
+BATCH_BYTES = 900_000  # of the 1,048,576 that one call takes, with 26 for each line
+LINE_BYTES = 8000
+_LINE_COST = 26
+
+
+def ship(aws: Aws, group: str, stream: str, cursor: str) -> str:
+    """Send what was logged after a cursor, at most some lines a run; return the cursor of the last line that was taken.
+
+    Raises:
+        RefusedError: The journal cannot be read, or CloudWatch did not take it.
+    """
+    for batch, last in _batches(_lines(cursor)[:LINES]):
+        aws.put_events(group, stream, batch)
+        cursor = last
+    return cursor
+
+
+def _lines(cursor: str) -> list[dict[str, str]]:
+    where = [f"--after-cursor={cursor}"] if cursor else ["--since=-1h"]
+    command = ["journalctl", f"--unit={UNIT}", "--output=json", "--output-fields=MESSAGE", "--no-pager", *where]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    if done.returncode != 0:
+        raise RefusedError(f"journalctl: {last_line(done.stderr)}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _batches(lines: Sequence[dict[str, str]]) -> Iterator[tuple[list[tuple[int, str]], str]]:
+    """Yield events in the order of their time, as many as one call takes, with the cursor of the last."""
+    batch: list[tuple[int, str]] = []
+    size, cursor = 0, ""
+    for line in lines:
+        message = line.get("MESSAGE")
+        text = (message if isinstance(message, str) and message else "(no text)")[:LINE_BYTES]
+        cost = len(text.encode()) + _LINE_COST
+        if batch and (len(batch) == BATCH_LINES or size + cost > BATCH_BYTES):
+            yield sorted(batch, key=lambda event: event[0]), cursor
+            batch, size = [], 0
+        batch.append((int(line["__REALTIME_TIMESTAMP"]) // 1000, text))
+        size, cursor = size + cost, line["__CURSOR"]
+    if batch:
+        yield sorted(batch, key=lambda event: event[0]), cursor
