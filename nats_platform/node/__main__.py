@@ -14,7 +14,7 @@ from nats_platform.node.boot import boot
 from nats_platform.node.certificates import deliver_current
 from nats_platform.node.configuration import Wanted, configure, decoded
 from nats_platform.node.deliver_certificates import FAULTS, RefusedError
-from nats_platform.node.gate import gate
+from nats_platform.node.gate import SPAN_SECONDS, gate
 from nats_platform.node.leave import leave
 from nats_platform.node.metrics import send_metrics
 from nats_platform.node.restore import restore
@@ -48,7 +48,7 @@ def _configure(arguments: argparse.Namespace) -> int:
 
 
 def _gate(arguments: argparse.Namespace) -> int:
-    outcome = gate(_settings(), seconds=arguments.timeout_seconds)
+    outcome = gate(_settings(), seconds=arguments.timeout_seconds, span_seconds=arguments.span_seconds)
     _say(json.dumps(outcome))
     if not outcome["good"]:
         raise RefusedError("; ".join(outcome["findings"]))
@@ -115,6 +115,12 @@ def main() -> int:
             command.add_argument("--dry-run", action="store_true", help="tell what would be done")
         if name == "gate":
             command.add_argument("--timeout-seconds", type=float, default=GATE_SECONDS)
+            command.add_argument(
+                "--span-seconds",
+                type=float,
+                default=SPAN_SECONDS,
+                help="how long all must have been well without a break",
+            )
     arguments = parser.parse_args()
     try:
         return COMMANDS[arguments.command][0](arguments)

@@ -22,7 +22,6 @@ from nats_platform.node.settings import Settings
 
 LOOKS = 10
 SPAN_SECONDS = 10.0
-PAUSE_SECONDS = 1.0
 Observe = Callable[[], "list[str]"]
 
 
@@ -30,6 +29,7 @@ def wait_for_gate(
     observe: Observe,
     *,
     seconds: float,
+    span_seconds: float = SPAN_SECONDS,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[str]:
@@ -37,15 +37,16 @@ def wait_for_gate(
     end = clock() + seconds
     good_since, looks = clock(), 0
     while True:
-        if found := observe():
-            good_since, looks = clock(), 0
+        found = observe()
+        if found:
+            looks = 0
         else:
-            looks += 1
-            if looks >= LOOKS and clock() - good_since >= SPAN_SECONDS:
+            good_since, looks = (good_since, looks + 1) if looks else (clock(), 1)
+            if looks >= LOOKS and clock() - good_since >= span_seconds:
                 return []
         if clock() >= end:
             return found or [f"all was well only for the last {clock() - good_since:.0f} s of {seconds:g}"]
-        sleep(PAUSE_SECONDS)
+        sleep(span_seconds / LOOKS)
 
 
 @dataclass
@@ -73,9 +74,9 @@ class Cluster:
             return await replicas.findings(jetstream)
 
 
-def gate(settings: Settings, *, seconds: float) -> dict[str, Any]:
+def gate(settings: Settings, *, seconds: float, span_seconds: float) -> dict[str, Any]:
     """Wait for the gate; return how it ended."""
-    found = wait_for_gate(Cluster(settings).observe, seconds=seconds)
+    found = wait_for_gate(Cluster(settings).observe, seconds=seconds, span_seconds=span_seconds)
     return {"good": not found, "node": settings.node, "is_meta_leader": is_meta_leader(settings), "findings": found}
 
 
@@ -103,6 +104,7 @@ def _meta(settings: Settings, monitor: Monitor) -> list[str]:
     size, expected = meta.get("cluster_size"), len(settings.nodes)
     if size != expected:
         found.append(f"JetStream's cluster has the size {size}, not {expected}")
-    followers = meta.get("replicas") or []  # the leader alone tells of them
+    # The leader alone knows how the others follow; what they tell of one another is old.
+    followers = meta.get("replicas") or [] if meta.get("leader") == settings.node else []
     lost = [peer["name"] for peer in followers if peer.get("offline") or not peer.get("current")]
     return [*found, *(f"{name} does not follow the meta leader" for name in lost)]

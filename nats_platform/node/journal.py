@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from nats_platform.node.aws import Aws
 from nats_platform.node.deliver_certificates import RefusedError, last_line
@@ -23,13 +24,13 @@ def ship(aws: Aws, group: str, stream: str, cursor: str) -> str:
     Raises:
         RefusedError: The journal cannot be read, or CloudWatch did not take it.
     """
-    for batch, last in _batches(_lines(cursor)[:LINES]):
+    for batch, last in batches(_lines(cursor)[:LINES]):
         aws.put_events(group, stream, batch)
         cursor = last
     return cursor
 
 
-def _lines(cursor: str) -> list[dict[str, str]]:
+def _lines(cursor: str) -> list[dict[str, Any]]:
     where = [f"--after-cursor={cursor}"] if cursor else ["--since=-1h"]
     command = ["journalctl", f"--unit={UNIT}", "--output=json", "--output-fields=MESSAGE", "--no-pager", *where]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
@@ -38,7 +39,7 @@ def _lines(cursor: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def _batches(lines: Sequence[dict[str, str]]) -> Iterator[tuple[list[tuple[int, str]], str]]:
+def batches(lines: Sequence[dict[str, Any]]) -> Iterator[tuple[list[tuple[int, str]], str]]:
     """Yield events in the order of their time, as many as one call takes, with the cursor of the last."""
     batch: list[tuple[int, str]] = []
     size, cursor = 0, ""

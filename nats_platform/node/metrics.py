@@ -27,6 +27,7 @@ SERVER = "nats"
 JETSTREAM = "nats-jetstream"
 # How a connection ended that was not let in.
 REFUSED = ("Authentication Failure", "Authentication Timeout", "TLS Handshake Failure", "Authentication Expired")
+_ITSELF = "127.0.0.1"
 BACKUP_LOOK_SECONDS = 600
 Numbers = dict[str, float]
 
@@ -110,22 +111,22 @@ def measure(settings: Settings, memory: Memory, now: float) -> dict[str, Numbers
         missing = set(without(settings.nodes, settings.node)) - set(peers(monitor.get("/routez")))
     except OSError:
         return {SERVER: server, JETSTREAM: jetstream}
-    server.update(_since(memory, varz, closed), routes_missing=float(len(missing)))
+    server.update(since_last(memory, varz, closed), routes_missing=float(len(missing)))
     jetstream.update(
         leaderless=float(not (jsz.get("meta_cluster") or {}).get("leader")),
         store_used_percent=_percent(jsz["storage"], jsz["config"]["max_storage"]),
-        replica_lag=float(max(_lags(jsz), default=0)),
+        replica_lag=float(max(lags(jsz, settings.node), default=0)),
     )
     if (age := _backup_age_hours(settings, memory, now)) is not None:
         jetstream["backup_age_hours"] = age
     return {SERVER: server, JETSTREAM: jetstream}
 
 
-def _since(memory: Memory, varz: Mapping[str, Any], closed: list[dict[str, Any]]) -> Numbers:
+def since_last(memory: Memory, varz: Mapping[str, Any], closed: list[dict[str, Any]]) -> Numbers:
     """Return what came since the last look, or since the server started where that is later."""
     before = memory.slow_consumers if memory.started == varz["start"] else 0
     since = parse(memory.looked_at or varz["start"])
-    refused = [each for each in closed if each.get("reason") in REFUSED and parse(each["stop"]) > since]
+    refused = [each for each in closed if _is_refused(each) and parse(each["stop"]) > since]
     memory.slow_consumers, memory.started, memory.looked_at = varz["slow_consumers"], varz["start"], varz["now"]
     return {
         "slow_consumers": float(varz["slow_consumers"] - before),
@@ -133,9 +134,13 @@ def _since(memory: Memory, varz: Mapping[str, Any], closed: list[dict[str, Any]]
     }
 
 
-def _lags(jsz: Mapping[str, Any]) -> list[int]:
-    """Return how far each replica is behind, of what this node leads."""
-    leader = jsz.get("server_name")
+def _is_refused(connection: Mapping[str, Any]) -> bool:
+    """Tell whether somebody was not let in; who looks at this machine's own port from itself shows no certificate on purpose."""
+    return connection.get("reason") in REFUSED and connection.get("ip") != _ITSELF
+
+
+def lags(jsz: Mapping[str, Any], node: str) -> list[int]:
+    """Return how far each replica is behind, of what this node leads: what others tell of one another is old."""
     kept = [
         each
         for account in jsz.get("account_details") or []
@@ -146,7 +151,7 @@ def _lags(jsz: Mapping[str, Any]) -> list[int]:
     return [
         replica.get("lag", 0)
         for cluster in clusters
-        if leader is None or cluster.get("leader") == leader
+        if cluster.get("leader") == node
         for replica in cluster.get("replicas") or []
     ]
 

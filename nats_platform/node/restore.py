@@ -15,7 +15,8 @@ from nats_platform.node.deliver_certificates import RefusedError
 from nats_platform.node.jetstream import JetStream, connected
 from nats_platform.node.settings import Settings
 
-_COMPARED = ("messages", "bytes", "first_seq", "last_seq", "consumer_count")
+_COMPARED_EMPTY = ("messages", "bytes", "last_seq", "consumer_count")
+_COMPARED = (*_COMPARED_EMPTY, "first_seq")
 
 
 def restore(settings: Settings, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,6 +83,7 @@ def _holds(found: Mapping[str, Any]) -> bool:
 async def _compare(jetstream: JetStream, stream: Mapping[str, Any]) -> None:
     name, before = stream["config"]["name"], stream["state"]
     now = (await jetstream.ask(f"STREAM.INFO.{name}"))["state"]
-    differing = [f"{key} {now.get(key)}, not {before.get(key)}" for key in _COMPARED if now.get(key) != before.get(key)]
+    compared = _COMPARED if before["messages"] else _COMPARED_EMPTY
+    differing = [f"{key} {now.get(key)}, not {before.get(key)}" for key in compared if now.get(key) != before.get(key)]
     if differing:
         raise RefusedError(f"{name} is not what was backed up: {'; '.join(differing)}")

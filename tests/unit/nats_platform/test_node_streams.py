@@ -1,0 +1,114 @@
+"""What a change of a stream would lose, and how the catalog's words become JetStream's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nats_platform.node import wanted_streams
+from nats_platform.node.go_time import parse
+from nats_platform.node.losses import losses, matches
+
+DAY_SECONDS = 86_400
+PLAIN = {
+    "subjects": ["orders.>"],
+    "max_bytes": 1000,
+    "max_age_seconds": 10 * DAY_SECONDS,
+    "max_message_bytes": None,
+    "retention": "limits",
+    "discard": "old",
+    "duplicate_window_seconds": 120,
+}
+
+
+def stream(**changes: Any) -> dict[str, Any]:
+    return wanted_streams.streams({"streams": {"ORDERS": {**PLAIN, **changes}}}, 3)["ORDERS"]
+
+
+def bucket(**changes: Any) -> dict[str, Any]:
+    plain = {"max_bytes": 1000, "history": 5, "ttl_seconds": None, **changes}
+    return wanted_streams.streams({"buckets": {"carts": plain}}, 3)["KV_carts"]
+
+
+def info(config: dict[str, Any], **state: Any) -> dict[str, Any]:
+    """Return what JetStream says of a stream of five days' messages, 800 bytes in all."""
+    whole = {"messages": 8, "bytes": 800, "first_ts": "2026-07-24T10:00:00.123456789Z", **state}
+    return {"config": config, "state": whole, "ts": "2026-07-29T10:00:00.5Z"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (stream(), None),
+        (stream(max_bytes=800), None),
+        (stream(max_bytes=799), "max_bytes 799 is less than the 800 bytes"),
+        (stream(max_age_seconds=6 * DAY_SECONDS), None),
+        (stream(max_age_seconds=4 * DAY_SECONDS), "max_age 345600 s is less than the age of the oldest message"),
+        (stream(max_age_seconds=None), None),
+        (stream(retention="workqueue"), "retention workqueue for limits makes it anew without its 8 messages"),
+        (stream(subjects=["orders.paid"]), "it holds messages of orders.made, which it would not keep any more"),
+        (stream(subjects=["orders.paid", "orders.made"]), None),
+        (stream(discard="new"), None),
+        (stream(max_message_bytes=1), None),
+    ],
+)
+def test_only_a_change_that_would_drop_what_is_held_is_a_loss(wanted: dict[str, Any], told: str | None) -> None:
+    found = list(losses(wanted, info(stream()), ["orders.paid", "orders.made"]))
+
+    assert found == [] if told is None else (len(found) == 1 and told in found[0])
+
+
+def test_an_empty_stream_has_nothing_to_lose() -> None:
+    wanted = stream(max_bytes=1, retention="interest", subjects=["other.>"])
+
+    assert not list(losses(wanted, info(stream(), messages=0, bytes=0), []))
+
+
+def test_less_history_of_a_bucket_is_a_loss_and_more_is_none() -> None:
+    assert list(losses(bucket(history=1), info(bucket()), [])) == [
+        "max_msgs_per_subject 1 for 5 drops what is older",
+    ]
+    assert not list(losses(bucket(history=6), info(bucket()), []))
+
+
+def test_a_bucket_is_the_stream_that_every_client_takes_for_one() -> None:
+    config = bucket(ttl_seconds=60)
+
+    assert config["subjects"] == ["$KV.carts.>"]
+    assert config["max_msgs_per_subject"] == 5
+    assert config["max_age"] == 60 * wanted_streams.NANOSECONDS
+    assert config["duplicate_window"] == config["max_age"]  # it may not be longer than a value is kept
+    assert {"allow_direct", "allow_rollup_hdrs", "deny_delete"} <= {
+        key for key, value in config.items() if value is True
+    }
+
+
+@pytest.mark.parametrize(
+    ("subject", "pattern", "expected"),
+    [
+        ("a.b", "a.b", True),
+        ("a.b", "a.c", False),
+        ("a.b", "a.*", True),
+        ("a.b.c", "a.*", False),
+        ("a.b.c", "a.>", True),
+        ("a", "a.>", False),
+        ("a.b.c", "*.b.>", True),
+        ("a", ">", True),
+    ],
+)
+def test_patterns_match_as_the_server_matches(subject: str, pattern: str, *, expected: bool) -> None:
+    assert matches(subject, pattern) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "microsecond"),
+    [
+        ("2026-07-29T10:00:00Z", 0),
+        ("2026-07-29T10:00:00.5Z", 500_000),
+        ("2026-07-29T12:00:00.123456789+02:00", 123_456),
+    ],
+)
+def test_times_of_go_are_read_whatever_they_have_behind_the_point(text: str, microsecond: int) -> None:
+    assert parse(text).isoformat().startswith("2026-07-29T10:00:00")
+    assert parse(text).microsecond == microsecond
