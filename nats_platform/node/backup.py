@@ -21,10 +21,8 @@ from nats_platform.node import snapshot
 from nats_platform.node.aws import Aws, Bucket
 from nats_platform.node.certificates import provisioner_context
 from nats_platform.node.jetstream import JetStream, connected
-from nats_platform.node.settings import Settings
+from nats_platform.node.settings import BACKUPS, LATEST_BACKUP, Settings
 
-PREFIX = "backups/"
-LATEST = f"{PREFIX}latest.json"
 MANIFEST, COMPLETE = "manifest.json", "COMPLETE"
 Clock = Callable[[], datetime]
 
@@ -50,17 +48,17 @@ def backup(settings: Settings, *, now: Clock = _now) -> dict[str, Any]:
     name = streams.pop("backup")
     manifest = {"backup": name, "environment": settings.environment, "node": settings.node, "streams": streams}
     data = json.dumps(manifest, indent=1).encode()
-    bucket.write(f"{PREFIX}{name}/{MANIFEST}", data)
+    bucket.write(f"{BACKUPS}{name}/{MANIFEST}", data)
     marker = {"backup": name, "completed_at": f"{now():%Y-%m-%dT%H:%M:%SZ}", "manifest_sha256": _sha256(data)}
-    bucket.write(f"{PREFIX}{name}/{COMPLETE}", json.dumps(marker).encode())
-    bucket.write(LATEST, json.dumps(marker).encode())
+    bucket.write(f"{BACKUPS}{name}/{COMPLETE}", json.dumps(marker).encode())
+    bucket.write(LATEST_BACKUP, json.dumps(marker).encode())
     return {"backup": name, "streams": len(streams), "bytes": sum(each["bytes"] for each in streams.values())}
 
 
 async def _take_all(settings: Settings, jetstream: JetStream, name: str) -> dict[str, Any]:
     taken: dict[str, Any] = {"backup": name}
     for stream in sorted(each["config"]["name"] for each in await jetstream.streams()):
-        key = f"{PREFIX}{name}/{stream}.tar.s2"
+        key = f"{BACKUPS}{name}/{stream}.tar.s2"
         with _bucket(settings).writing(key) as target:
             kept, digest = await snapshot.take(jetstream, stream, target)
         taken[stream] = {**kept, "key": key, "bytes": digest.size_bytes, "sha256": digest.sha256}
@@ -74,8 +72,8 @@ def read_manifest(settings: Settings, name: str) -> dict[str, Any]:
         RefusedError: There is none, or it is not complete, or damaged.
     """
     bucket = _bucket(settings)
-    marker = json.loads(bucket.read(LATEST if name == "latest" else f"{PREFIX}{name}/{COMPLETE}"))
-    key = f"{PREFIX}{marker['backup']}/{MANIFEST}"
+    marker = json.loads(bucket.read(LATEST_BACKUP if name == "latest" else f"{BACKUPS}{name}/{COMPLETE}"))
+    key = f"{BACKUPS}{marker['backup']}/{MANIFEST}"
     manifest: dict[str, Any] = json.loads(bucket.read(key, sha256=marker["manifest_sha256"]))
     return manifest
 

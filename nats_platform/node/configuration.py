@@ -9,8 +9,6 @@ A reload that the server refuses looks like one that it took, so its digest is a
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import pwd
 import re
@@ -62,18 +60,6 @@ class Wanted:
         return wanted
 
 
-def decoded(text: str) -> Any:
-    """Read base64 of JSON, as a command line carries it.
-
-    Raises:
-        RefusedError: It is something else.
-    """
-    try:
-        return json.loads(base64.b64decode(text, validate=True))
-    except ValueError as error:
-        raise RefusedError(f"the argument is no base64 of JSON: {error}") from error
-
-
 def configure(settings: Settings, wanted: Wanted) -> str:
     """Bring the server to a configuration, from wherever an earlier run ended; say how that went.
 
@@ -94,6 +80,7 @@ def _bring_about(settings: Settings, wanted: Wanted) -> str:
     unproven = settings.config.with_name("unproven")
     if _current(settings) == place:
         if pid is None:
+            remove(unproven)  # nothing runs on another one that would have to be gone back to
             return f"unchanged: {digest}; the server does not run"
         if not unproven.exists() and not _unloaded(settings, digest):
             return f"unchanged: {digest}"

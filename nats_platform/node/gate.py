@@ -17,11 +17,10 @@ from nats_platform.node import replicas
 from nats_platform.node.certificates import provisioner_context
 from nats_platform.node.deliver_certificates import FAULTS, RefusedError
 from nats_platform.node.jetstream import connected
-from nats_platform.node.server import EVERYTHING, Monitor, peers, without
+from nats_platform.node.server import EVERYTHING, Monitor, leads, peers, without
 from nats_platform.node.settings import Settings
 
 LOOKS = 10
-SPAN_SECONDS = 10.0
 Observe = Callable[[], "list[str]"]
 
 
@@ -29,7 +28,7 @@ def wait_for_gate(
     observe: Observe,
     *,
     seconds: float,
-    span_seconds: float = SPAN_SECONDS,
+    span_seconds: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[str]:
@@ -77,20 +76,12 @@ class Cluster:
 def gate(settings: Settings, *, seconds: float, span_seconds: float) -> dict[str, Any]:
     """Wait for the gate; return how it ended."""
     found = wait_for_gate(Cluster(settings).observe, seconds=seconds, span_seconds=span_seconds)
-    return {"good": not found, "node": settings.node, "is_meta_leader": is_meta_leader(settings), "findings": found}
-
-
-def is_meta_leader(settings: Settings) -> bool:
-    """Tell whether this node leads the cluster's own affairs."""
-    try:
-        return bool(meta_leader(Monitor(settings.monitor)) == settings.node)
-    except OSError:
-        return False
-
-
-def meta_leader(monitor: Monitor) -> str:
-    """Return who leads the cluster's own affairs; empty where nobody does."""
-    return str((monitor.get("/jsz").get("meta_cluster") or {}).get("leader") or "")
+    return {
+        "good": not found,
+        "node": settings.node,
+        "is_meta_leader": leads(Monitor(settings.monitor), settings.node),
+        "findings": found,
+    }
 
 
 def _routes(settings: Settings, monitor: Monitor) -> list[str]:

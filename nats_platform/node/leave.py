@@ -8,8 +8,7 @@ import time
 from typing import Any
 
 from nats_platform.node.deliver_certificates import RefusedError, last_line
-from nats_platform.node.gate import is_meta_leader, meta_leader
-from nats_platform.node.server import UNIT, Monitor
+from nats_platform.node.server import UNIT, Monitor, leads, meta_leader
 from nats_platform.node.settings import Settings
 
 LEAVE_SECONDS = 140
@@ -24,7 +23,7 @@ def leave(settings: Settings) -> dict[str, Any]:
     Raises:
         RefusedError: It did not end in time, or was killed.
     """
-    led, handed_over = is_meta_leader(settings), False
+    led, handed_over = leads(Monitor(settings.monitor), settings.node), False
     end = time.monotonic() + LEAVE_SECONDS
     child = subprocess.Popen(
         ["systemctl", "stop", UNIT], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8"

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from nats_platform.node.aws import Aws, Bucket
-from nats_platform.node.backup import LATEST
 from nats_platform.node.deliver_certificates import FAULTS, write
 from nats_platform.node.go_time import parse
 from nats_platform.node.journal import ship
 from nats_platform.node.server import EVERYTHING, Monitor, peers, without
-from nats_platform.node.settings import Settings
+from nats_platform.node.settings import LATEST_BACKUP, Settings
 
 NAMESPACE = "GamingSystem"
 SERVER = "nats"
@@ -160,7 +159,7 @@ def _backup_age_hours(settings: Settings, memory: Memory, now: float) -> float |
     """Return the age of the last backup; None where there is none. The bucket is asked now and then only."""
     if now - memory.backup_looked_at >= BACKUP_LOOK_SECONDS:
         try:
-            found = Bucket(settings.bucket, Aws(settings.region)).find(LATEST)
+            found = Bucket(settings.bucket, Aws(settings.region)).find(LATEST_BACKUP)
             memory.backup = parse(json.loads(found)["completed_at"]).timestamp() if found else 0.0
         except FAULTS:
             memory.backup = 0.0  # its absence is what the alarm is for

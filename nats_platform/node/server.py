@@ -104,6 +104,23 @@ def wait_until(
         sleep(0.2)
 
 
+def meta_leader(monitor: Monitor) -> str:
+    """Return who leads the cluster's own affairs; empty where nobody does.
+
+    Raises:
+        OSError: The server does not answer.
+    """
+    return str((monitor.get("/jsz").get("meta_cluster") or {}).get("leader") or "")
+
+
+def leads(monitor: Monitor, node: str) -> bool:
+    """Tell whether a node leads the cluster's own affairs; one that does not answer leads nothing."""
+    try:
+        return meta_leader(monitor) == node
+    except OSError:
+        return False
+
+
 def peers(routez: Mapping[str, Any]) -> list[str]:
     """Return the nodes that there are routes to, each once: a route is several connections."""
     return sorted({str(route["remote_name"]) for route in routez.get("routes") or []})

@@ -9,6 +9,8 @@ from pathlib import Path
 from nats_platform.node.deliver_certificates import SERVER_NAME, Machine, RefusedError
 
 PROVISIONER = "provisioner"
+BACKUPS = "backups/"
+LATEST_BACKUP = f"{BACKUPS}latest.json"
 ENVIRONMENT_FILE = "etc/nats/agent.env"
 _VARIABLES = ("NODE", "NODES", "ENVIRONMENT", "REGION", "BUCKET", "CERTIFICATES_BUCKET", "NODE_DOMAIN", "LOG_GROUP")
 
@@ -33,6 +35,8 @@ class Settings:
     client_port: int = 4222
     owner: str = "nats"
     """The user that the server runs as."""
+    proof_seconds: float = 15.0
+    """How long a server may take to show that it took up what it was given."""
 
     @classmethod
     def told(cls, variables: Mapping[str, str]) -> Settings:
@@ -56,6 +60,7 @@ class Settings:
             monitor=variables.get("NATS_MONITOR", cls.monitor),
             client_port=int(variables.get("NATS_CLIENT_PORT", cls.client_port)),
             owner=variables.get("NATS_OWNER", cls.owner),
+            proof_seconds=float(variables.get("PROOF_SECONDS", cls.proof_seconds)),
         )
 
     @property
@@ -70,7 +75,7 @@ class Settings:
             pid_file=self.root / "run/nats/nats.pid",
             monitor=self.monitor,
             owner=self.owner,
-            proof_seconds=15,
+            proof_seconds=self.proof_seconds,
         )
 
     @property

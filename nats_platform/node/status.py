@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nats_platform.node.deliver_certificates import FAULTS, checksum, shown, trusting
-from nats_platform.node.gate import meta_leader
-from nats_platform.node.server import EVERYTHING, Monitor, peers, tried
+from nats_platform.node.server import EVERYTHING, Monitor, meta_leader, peers, tried
 from nats_platform.node.settings import Settings
 
 LONGEST_CHARACTERS = 20_000

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from nats_platform.node.gate import LOOKS, SPAN_SECONDS, wait_for_gate
+from nats_platform.node.__main__ import SPAN_SECONDS
+from nats_platform.node.gate import LOOKS, wait_for_gate
 from nats_platform.node.replicas import behind
 
 MINUTE = 60.0
@@ -35,7 +36,7 @@ def passed(answers: Sequence[str], *, seconds: float = MINUTE, look_seconds: flo
         answer = left.pop(0) if len(left) > 1 else left[0]
         return [answer] if answer else []
 
-    return wait_for_gate(observe, seconds=seconds, clock=time, sleep=time.sleep), time()
+    return wait_for_gate(observe, seconds=seconds, span_seconds=SPAN_SECONDS, clock=time, sleep=time.sleep), time()
 
 
 def test_a_cluster_that_is_well_passes_after_the_whole_span() -> None:

@@ -1,0 +1,255 @@
+"""A NATS machine that boots, configures itself and takes a new configuration: for real, twice, and interrupted anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.nats_machines import BUCKET, Machine, Machines, encoded, machines
+
+pytestmark = pytest.mark.integration
+
+KILLED = -9
+NODE = "nats-1"
+# Where a boot can end: before or after functions of its modules.
+ENDS = (
+    ("before", "install.zipfile.ZipFile"),
+    ("after", "install.zipfile.ZipFile"),
+    ("before", "install._point"),
+    ("after", "boot.deliver_current"),
+    ("before", "configuration._point"),
+    ("after", "configuration._point"),
+    ("before", "boot.install_units"),
+    ("before", "boot.systemctl"),
+    ("after", "boot.wait_until"),
+)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, fleet_bucket: Path) -> Iterator[Machines]:
+    """Machines that have not booted yet."""
+    with machines(tmp_path / "m", fleet_bucket) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def machine(cluster: Machines) -> Machine:
+    """A machine that has not booted yet."""
+    return cluster[NODE]
+
+
+@pytest.fixture
+def booted(machine: Machine) -> Machine:
+    """A machine that has."""
+    result = machine.run("boot")
+    assert result.returncode == 0, result
+    return machine
+
+
+def state(machine: Machine) -> dict[str, Any]:
+    """Return everything that a boot could change."""
+    folders = [machine.root / name for name in ("etc", "opt")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {
+        "files": {str(path): (path.lstat().st_mtime_ns, path.lstat().st_ino) for path in files},
+        "loaded": machine.get("/varz")["config_load_time"],
+        "process": machine.systemd.process,
+        "reloads": machine.systemd.calls.count("daemon-reload"),
+    }
+
+
+def test_a_blank_machine_becomes_a_node_that_serves_what_the_bucket_says(cluster: Machines, machine: Machine) -> None:
+    result = machine.run("boot")
+
+    assert result.returncode == 0, result
+    assert result.stdout.startswith("booted: nats-1, version 1")
+    seen = machine.json("status")
+    configuration = json.loads((cluster.buckets / BUCKET / "current.json").read_text())["configuration"][NODE]
+    assert seen["server_sha256"] == cluster.server.sha256
+    assert seen["agent_sha256"] == cluster.agent.sha256
+    assert seen["configuration_sha256"] == configuration["sha256"]
+    assert {"server", "route"} == {port for port, served in seen["serves"].items() if "fingerprint" in served}
+
+
+def test_a_second_boot_changes_nothing(booted: Machine) -> None:
+    before = state(booted)
+
+    result = booted.run("boot")
+
+    assert result.returncode == 0, result
+    assert state(booted) == before
+
+
+@pytest.mark.parametrize(("moment", "step"), ENDS)
+def test_a_boot_that_was_killed_is_completed_by_the_next(machine: Machine, moment: str, step: str) -> None:
+    assert boot_and_die(machine, step, moment).returncode == KILLED
+
+    result = machine.run("boot")
+
+    assert result.returncode == 0, result
+    assert machine.get("/healthz?js-enabled-only=true") == {"status": "ok"}
+    leftovers = [path for path in machine.root.rglob("*") if ".new" in path.name or path.name == "unproven"]
+    assert leftovers == []
+
+
+def test_without_its_disk_a_machine_installs_nothing(machine: Machine) -> None:
+    (machine.root / "mounted").unlink()
+
+    result = machine.run("boot")
+
+    assert result.returncode == 1
+    assert "is no mount point: the data disk is not there" in result.stderr
+    assert not (machine.root / "etc").exists()
+    assert machine.systemd.calls == []
+
+
+def test_a_server_of_another_checksum_is_not_installed(cluster: Machines, machine: Machine) -> None:
+    asset = cluster.buckets / BUCKET / "assets" / cluster.server.sha256
+    asset.unlink()
+    asset.write_bytes(b"another")
+
+    result = machine.run("boot")
+
+    assert result.returncode == 1
+    assert f"not {cluster.server.sha256}" in result.stderr
+    assert not (machine.root / "opt/nats/current").exists()
+
+
+def test_a_node_that_the_bucket_does_not_know_is_told_so(cluster: Machines, machine: Machine) -> None:
+    cluster.write_current({"nats-2": cluster.configuration("nats-2")})
+
+    result = machine.run("boot")
+
+    assert result.returncode == 1
+    assert "FAILED: current.json does not say what nats-1 is" in result.stderr
+
+
+def test_keys_are_for_the_servers_user_alone_and_in_no_output(machine: Machine) -> None:
+    result = machine.run("boot")
+
+    key = machine.root / "etc/nats/tls/current/server-key.pem"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert key.read_text().splitlines()[1] not in result.stdout + result.stderr
+
+
+# --- a new configuration -----------------------------------------------------------------------------------------------------
+
+
+def configure(cluster: Machines, text: str) -> subprocess.CompletedProcess[str]:
+    return cluster[NODE].run("configure", encoded(cluster.put_configuration(NODE, text)))
+
+
+def test_a_new_configuration_is_taken_up_without_a_restart(cluster: Machines, booted: Machine) -> None:
+    before = state(booted)
+
+    result = configure(cluster, cluster.configuration(NODE, cluster.users[:-1]))
+
+    assert result.returncode == 0, result
+    assert result.stdout == f"configured: {booted.get('/varz')['config_digest']}\n"
+    assert booted.systemd.process is before["process"]
+    assert booted.get("/varz")["config_load_time"] > before["loaded"]
+
+
+def test_the_configuration_that_holds_is_neither_fetched_nor_loaded_again(cluster: Machines, booted: Machine) -> None:
+    before = state(booted)
+    (booted.root / "aws-calls").unlink()
+
+    result = configure(cluster, cluster.configuration(NODE))
+
+    assert result.stdout.startswith("unchanged")
+    assert state(booted) == before
+    assert not (booted.root / "aws-calls").exists()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "told"),
+    [
+        (lambda text: text + "\nlisten {", "nats-server refuses"),
+        (lambda text: text.replace("server-key.pem", "route-key.pem"), "private key does not match"),
+        # Valid by itself, and nothing that a running server takes up.
+        (lambda text: text.replace('server_name: "nats-1"', 'server_name: "another"'), "did not reload within"),
+    ],
+    ids=["no configuration", "another key", "cannot be reloaded"],
+)
+def test_a_configuration_that_the_server_does_not_take_changes_nothing(
+    cluster: Machines, booted: Machine, break_it: Any, told: str
+) -> None:
+    varz, process = booted.get("/varz"), booted.systemd.process
+    link = (booted.root / "etc/nats/nats.conf").readlink()
+
+    result = configure(cluster, break_it(cluster.configuration(NODE)))
+
+    assert result.returncode == 1
+    assert told in result.stderr
+    assert booted.get("/varz")["config_digest"] == varz["config_digest"]
+    assert (booted.root / "etc/nats/nats.conf").readlink() == link
+    assert booted.systemd.process is process
+    assert configure(cluster, cluster.configuration(NODE)).stdout.startswith("unchanged")
+
+
+def test_without_a_server_a_configuration_is_staged_and_taken_at_the_start(cluster: Machines, booted: Machine) -> None:
+    booted.systemd.kill()
+
+    result = configure(cluster, cluster.configuration(NODE, cluster.users[:-1]))
+
+    assert result.stdout.startswith("staged")
+    booted.systemd.start()
+    assert booted.run("boot").returncode == 0  # the bucket still names the former one
+
+
+def test_a_configuration_of_another_checksum_is_refused(cluster: Machines, booted: Machine) -> None:
+    wanted = cluster.put_configuration(NODE, cluster.configuration(NODE, ()))
+    path = cluster.buckets / BUCKET / wanted["key"]
+    path.write_text(cluster.configuration(NODE, cluster.users[:1]))
+    changed = {key: value for key, value in wanted.items() if key != "version_id"}
+
+    result = booted.run("configure", encoded(changed))
+
+    assert result.returncode == 1
+    assert "has the checksum" in result.stderr
+
+
+@pytest.mark.parametrize("argument", ["", "no base64!", encoded([]), encoded({"key": "k", "sha256": "../../etc"})])
+def test_an_argument_that_is_none_is_told_on_one_line(machine: Machine, argument: str) -> None:
+    result = machine.run("configure", argument)
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("FAILED: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def boot_and_die(machine: Machine, step: str, moment: str) -> subprocess.CompletedProcess[str]:
+    """Run a boot, and kill it before or after one of its functions is first called."""
+    module, _, function = step.partition(".")
+    driver = f"""
+import importlib, os, sys
+sys.argv = [{str(machine.agent_path)!r}, "boot"]
+sys.path.insert(0, sys.argv[0])
+place = importlib.import_module("nats_platform.node.{module}")
+*path, name = {function!r}.split(".")
+for each in path:
+    place = getattr(place, each)
+original = getattr(place, name)
+def dying(*arguments, **named):
+    if {moment!r} == "after":
+        original(*arguments, **named)
+    os.kill(os.getpid(), 9)
+setattr(place, name, dying)
+from nats_platform.node.__main__ import main
+sys.exit(main())
+"""
+    return subprocess.run(
+        [sys.executable, "-c", driver],
+        env=machine.variables | {"HOME": os.environ.get("HOME", "/")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
