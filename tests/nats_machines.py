@@ -454,7 +454,7 @@ def machines(folder: Path, certificates: Path) -> Iterator[Machines]:
     catalog = load_catalog(ROOT / "service_catalog.yaml")
     request = ClusterRequest.from_plain(cluster_request(catalog, ENVIRONMENT))
     processor: Architecture = "arm64" if platform.machine() == "aarch64" else "x86_64"
-    packages = folder.parent / "packages"
+    packages = certificates.parent / "packages"
     agent, server = build_agent(packages), build_server_package(processor, packages)
     made = Machines(folder, request, wanted_users(request), agent, server)
     try:
