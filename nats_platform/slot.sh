@@ -6,7 +6,10 @@
 set -euo pipefail
 
 METADATA="${METADATA:-http://169.254.169.254/latest}"
-DEVICE="${DEVICE:-/dev/sdf}"
+# What EC2 wants to hear when it attaches a disk; the machine itself names disks in the order in which it finds them.
+ATTACH_AS=/dev/sdf
+# By the volume and not by a file system's UUID, which a disk made from a snapshot shares with the one that it was made of.
+DEVICE="${DEVICE:-/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${DISK_ID/-/}}"
 MOUNT_POINT="${MOUNT_POINT:-/var/lib/nats}"
 FSTAB="${FSTAB:-/etc/fstab}"
 ATTEMPTS="${ATTEMPTS:-60}"
@@ -45,7 +48,7 @@ disk_is_here() {
     --query "Volumes[0].Attachments[?State=='attached'].InstanceId | [0]" --output text)" == "$INSTANCE_ID" ]]
 }
 take_disk() {
-  disk_is_here || aws ec2 attach-volume --region "$REGION" --volume-id "$DISK_ID" --instance-id "$INSTANCE_ID" --device "$DEVICE" >/dev/null
+  disk_is_here || aws ec2 attach-volume --region "$REGION" --volume-id "$DISK_ID" --instance-id "$INSTANCE_ID" --device "$ATTACH_AS" >/dev/null
 }
 
 INSTANCE_ID=$(instance_id)

@@ -260,7 +260,7 @@ class Machine:
             "NATS_MONITOR": f"http://127.0.0.1:{self.monitor_port}",
             "NATS_CLIENT_PORT": str(self.port),
             "NATS_OWNER": own,
-            "PROOF_SECONDS": "3",
+            "PROOF_SECONDS": "2",
         }
 
     def begin(self, *words: str, **changes: str) -> subprocess.Popen[str]:

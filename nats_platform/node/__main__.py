@@ -31,7 +31,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         if arguments.command in TAKING_AN_ARGUMENT:
-            arguments.asked = _decoded(arguments.argument)
+            arguments.asked = decoded(arguments.argument)
         module = next(name for name, commands in COMMANDS.items() if arguments.command in commands)
         run = getattr(importlib.import_module(f"nats_platform.node.{module}"), arguments.command)
         outcome: str = run(Settings.told(os.environ), arguments)
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _decoded(text: str) -> dict[str, Any]:
+def decoded(text: str) -> dict[str, Any]:
     """Read base64 of a JSON object, as a command line carries it.
 
     Raises:

@@ -21,13 +21,11 @@ NODE = "nats-1"
 # Where a boot can end: before or after functions of its modules.
 ENDS = (
     ("before", "install.zipfile.ZipFile"),
-    ("after", "install.zipfile.ZipFile"),
     ("before", "install._point"),
     ("after", "boot.deliver_current"),
     ("before", "configuration._point"),
     ("after", "configuration._point"),
     ("before", "boot.install_units"),
-    ("before", "boot.systemctl"),
     ("after", "boot.wait_until"),
 )
 
@@ -142,30 +140,45 @@ def test_keys_are_for_the_servers_user_alone_and_in_no_output(machine: Machine) 
 # --- a new configuration -----------------------------------------------------------------------------------------------------
 
 
-def configure(cluster: Machines, text: str) -> subprocess.CompletedProcess[str]:
-    return cluster[NODE].run("configure", encoded(cluster.put_configuration(NODE, text)))
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory, fleet_bucket: Path) -> Iterator[Machines]:
+    """Machines of which one has booted; each test begins with what the bucket says."""
+    with machines(tmp_path_factory.mktemp("serving") / "m", fleet_bucket) as serving:
+        yield serving
 
 
-def test_a_new_configuration_is_taken_up_without_a_restart(cluster: Machines, booted: Machine) -> None:
-    before = state(booted)
+@pytest.fixture
+def settled(serving: Machines) -> Machine:
+    """The booted machine, on the configuration of the bucket."""
+    result = serving[NODE].run("boot")
+    assert result.returncode == 0, result
+    return serving[NODE]
 
-    result = configure(cluster, cluster.configuration(NODE, cluster.users[:-1]))
+
+def configure(serving: Machines, text: str) -> subprocess.CompletedProcess[str]:
+    return serving[NODE].run("configure", encoded(serving.put_configuration(NODE, text)))
+
+
+def test_a_new_configuration_is_taken_up_without_a_restart(serving: Machines, settled: Machine) -> None:
+    before = state(settled)
+
+    result = configure(serving, serving.configuration(NODE, serving.users[:-1]))
 
     assert result.returncode == 0, result
-    assert result.stdout == f"configured: {booted.get('/varz')['config_digest']}\n"
-    assert booted.systemd.process is before["process"]
-    assert booted.get("/varz")["config_load_time"] > before["loaded"]
+    assert result.stdout == f"configured: {settled.get('/varz')['config_digest']}\n"
+    assert settled.systemd.process is before["process"]
+    assert settled.get("/varz")["config_load_time"] > before["loaded"]
 
 
-def test_the_configuration_that_holds_is_neither_fetched_nor_loaded_again(cluster: Machines, booted: Machine) -> None:
-    before = state(booted)
-    (booted.root / "aws-calls").unlink()
+def test_the_configuration_that_holds_is_neither_fetched_nor_loaded_again(serving: Machines, settled: Machine) -> None:
+    before = state(settled)
+    (settled.root / "aws-calls").unlink()
 
-    result = configure(cluster, cluster.configuration(NODE))
+    result = configure(serving, serving.configuration(NODE))
 
     assert result.stdout.startswith("unchanged")
-    assert state(booted) == before
-    assert not (booted.root / "aws-calls").exists()
+    assert state(settled) == before
+    assert not (settled.root / "aws-calls").exists()
 
 
 @pytest.mark.parametrize(
@@ -179,50 +192,41 @@ def test_the_configuration_that_holds_is_neither_fetched_nor_loaded_again(cluste
     ids=["no configuration", "another key", "cannot be reloaded"],
 )
 def test_a_configuration_that_the_server_does_not_take_changes_nothing(
-    cluster: Machines, booted: Machine, break_it: Any, told: str
+    serving: Machines, settled: Machine, break_it: Any, told: str
 ) -> None:
-    varz, process = booted.get("/varz"), booted.systemd.process
-    link = (booted.root / "etc/nats/nats.conf").readlink()
+    varz, process = settled.get("/varz"), settled.systemd.process
+    link = (settled.root / "etc/nats/nats.conf").readlink()
 
-    result = configure(cluster, break_it(cluster.configuration(NODE)))
+    result = configure(serving, break_it(serving.configuration(NODE)))
 
     assert result.returncode == 1
     assert told in result.stderr
-    assert booted.get("/varz")["config_digest"] == varz["config_digest"]
-    assert (booted.root / "etc/nats/nats.conf").readlink() == link
-    assert booted.systemd.process is process
-    assert configure(cluster, cluster.configuration(NODE)).stdout.startswith("unchanged")
+    assert settled.get("/varz")["config_digest"] == varz["config_digest"]
+    assert (settled.root / "etc/nats/nats.conf").readlink() == link
+    assert settled.systemd.process is process
+    assert configure(serving, serving.configuration(NODE)).stdout.startswith("unchanged")
 
 
-def test_without_a_server_a_configuration_is_staged_and_taken_at_the_start(cluster: Machines, booted: Machine) -> None:
-    booted.systemd.kill()
+def test_without_a_server_a_configuration_is_staged_and_taken_at_the_start(serving: Machines, settled: Machine) -> None:
+    settled.systemd.kill()
 
-    result = configure(cluster, cluster.configuration(NODE, cluster.users[:-1]))
+    result = configure(serving, serving.configuration(NODE, serving.users[:-1]))
 
     assert result.stdout.startswith("staged")
-    booted.systemd.start()
-    assert booted.run("boot").returncode == 0  # the bucket still names the former one
+    settled.systemd.start()
+    assert settled.run("boot").returncode == 0  # the bucket still names the former one
 
 
-def test_a_configuration_of_another_checksum_is_refused(cluster: Machines, booted: Machine) -> None:
-    wanted = cluster.put_configuration(NODE, cluster.configuration(NODE, ()))
-    path = cluster.buckets / BUCKET / wanted["key"]
-    path.write_text(cluster.configuration(NODE, cluster.users[:1]))
+def test_a_configuration_of_another_checksum_is_refused(serving: Machines, settled: Machine) -> None:
+    wanted = serving.put_configuration(NODE, serving.configuration(NODE, ()))
+    path = serving.buckets / BUCKET / wanted["key"]
+    path.write_text(serving.configuration(NODE, serving.users[:1]))
     changed = {key: value for key, value in wanted.items() if key != "version_id"}
 
-    result = booted.run("configure", encoded(changed))
+    result = settled.run("configure", encoded(changed))
 
     assert result.returncode == 1
     assert "has the checksum" in result.stderr
-
-
-@pytest.mark.parametrize("argument", ["", "no base64!", encoded([]), encoded({"key": "k", "sha256": "../../etc"})])
-def test_an_argument_that_is_none_is_told_on_one_line(machine: Machine, argument: str) -> None:
-    result = machine.run("configure", argument)
-
-    assert result.returncode == 1
-    assert result.stderr.startswith("FAILED: ")
-    assert len(result.stderr.splitlines()) == 1
 
 
 def boot_and_die(machine: Machine, step: str, moment: str) -> subprocess.CompletedProcess[str]:

@@ -26,7 +26,7 @@ class Machine:
         path.write_text(f'#!/bin/bash\necho "{name} $*" >> "{self.root}/calls"\n{body}\n')
         path.chmod(0o755)
 
-    def boot(self) -> subprocess.CompletedProcess[str]:
+    def boot(self, **changes: str) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": f"{self.root / 'bin'}:{os.environ['PATH']}",
             "NODE": "nats-1",
@@ -38,7 +38,7 @@ class Machine:
             "FSTAB": str(self.root / "fstab"),
             "ATTEMPTS": "3",
             "PAUSE_SECONDS": "0",
-        }
+        } | changes
         return subprocess.run(
             ["bash", SCRIPT], env=environment, capture_output=True, text=True, timeout=20, check=False
         )
@@ -120,3 +120,18 @@ def test_an_address_that_another_machine_keeps_is_given_up_after_a_bounded_wait(
     assert "gave up: address eni-1" in result.stderr
     assert len(machine.calls("attach-network-interface")) == 3
     assert not machine.calls("mkfs.xfs")
+
+
+def test_the_disk_is_looked_for_by_its_volume_and_not_by_the_name_that_it_was_attached_as(machine: Machine) -> None:
+    result = machine.boot(DEVICE="")
+
+    assert machine.calls("attach-volume", "--device /dev/sdf")
+    assert "disk vol-1 at /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol1 did not come" in result.stderr
+    assert not machine.calls("mkfs.xfs")
+
+
+def test_the_disk_is_mounted_again_after_a_restart_by_what_does_not_change(machine: Machine) -> None:
+    machine.boot()
+
+    (entry,) = (machine.root / "fstab").read_text().splitlines()
+    assert entry == f"{machine.root}/device {machine.root}/data xfs defaults,nofail,noatime 0 2"
