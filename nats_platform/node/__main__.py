@@ -16,6 +16,7 @@ from nats_platform.node.settings import Settings
 
 GATE_SECONDS = 240.0
 SPAN_SECONDS = 10.0
+ATTEMPTS = 10
 COMMANDS = {
     "commands": ("boot", "certificates", "configure", "leave", "status", "metrics"),
     "jetstream_commands": ("gate", "streams", "backup", "restore"),
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parsers = {name: commands.add_parser(name) for names in COMMANDS.values() for name in names}
     for name in TAKING_AN_ARGUMENT:
         parsers[name].add_argument("argument", help="base64 of JSON")
+    parsers["boot"].add_argument("--attempts", type=int, default=ATTEMPTS, help="how often it is tried before it fails")
     parsers["streams"].add_argument("--dry-run", action="store_true", help="tell what would be done")
     parsers["gate"].add_argument("--timeout-seconds", type=float, default=GATE_SECONDS)
     parsers["gate"].add_argument(

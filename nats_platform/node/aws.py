@@ -104,13 +104,18 @@ class Bucket:
             stream.write(data)
 
     @contextlib.contextmanager
-    def writing(self, key: str) -> Iterator[IO[bytes]]:
+    def writing(self, key: str, *, expected_bytes: int = 0) -> Iterator[IO[bytes]]:
         """Write an object piece by piece; it appears when the block ends, and not at all when the block fails.
+
+        Args:
+            key: Its name.
+            expected_bytes: How large it may become; S3 takes 10,000 parts, so those of a large one must be larger.
 
         Raises:
             RefusedError: It was not taken.
         """
-        with self._copying("-", f"s3://{self.name}/{key}", stdin=subprocess.PIPE) as child:
+        size = [f"--expected-size={expected_bytes}"] if expected_bytes else []
+        with self._copying(*size, "-", f"s3://{self.name}/{key}", stdin=subprocess.PIPE) as child:
             assert child.stdin is not None  # noqa: S101 - asked for above
             with contextlib.suppress(BrokenPipeError):  # why it ended is told below
                 yield child.stdin
@@ -129,9 +134,9 @@ class Bucket:
 
     @contextlib.contextmanager
     def _copying(
-        self, source: str, target: str, *, stdin: int | None = None, stdout: int | None = None
+        self, *words: str, stdin: int | None = None, stdout: int | None = None
     ) -> Iterator[subprocess.Popen[bytes]]:
-        command = ["aws", "s3", "cp", "--only-show-errors", "--region", self.aws.region, source, target]
+        command = ["aws", "s3", "cp", "--only-show-errors", "--region", self.aws.region, *words]
         with tempfile.TemporaryFile() as errors:
             child = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=errors)
             try:
@@ -148,4 +153,6 @@ class Bucket:
                             end.close()
             if code != 0:
                 errors.seek(0)
-                raise RefusedError(f"aws s3 cp {source} {target}: {last_line(errors.read().decode(errors='replace'))}")
+                raise RefusedError(
+                    f"{' '.join(command[:3])} {' '.join(words)}: {last_line(errors.read().decode(errors='replace'))}"
+                )

@@ -57,9 +57,10 @@ def backup(settings: Settings, *, now: Clock = _now) -> dict[str, Any]:
 
 async def _take_all(settings: Settings, jetstream: JetStream, name: str) -> dict[str, Any]:
     taken: dict[str, Any] = {"backup": name}
-    for stream in sorted(each["config"]["name"] for each in await jetstream.streams()):
+    kept_bytes = {each["config"]["name"]: each["state"]["bytes"] for each in await jetstream.streams()}
+    for stream, size_bytes in sorted(kept_bytes.items()):
         key = f"{BACKUPS}{name}/{stream}.tar.s2"
-        with _bucket(settings).writing(key) as target:
+        with _bucket(settings).writing(key, expected_bytes=size_bytes) as target:
             kept, digest = await snapshot.take(jetstream, stream, target)
         taken[stream] = {**kept, "key": key, "bytes": digest.size_bytes, "sha256": digest.sha256}
     return taken

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 from nats_platform.node.aws import Aws, Bucket
 from nats_platform.node.certificates import deliver_current
 from nats_platform.node.configuration import Wanted, configure
-from nats_platform.node.deliver_certificates import RefusedError
+from nats_platform.node.deliver_certificates import FAULTS, RefusedError
 from nats_platform.node.install import (
     Archive,
     install_server,
@@ -22,8 +24,24 @@ from nats_platform.node.server import SERVING, UNIT, Monitor, systemctl, wait_un
 from nats_platform.node.settings import Settings
 
 CURRENT = "current.json"
+PAUSE_SECONDS = 20
 # The others may be away too, and JetStream reads its disk first.
 SERVE_SECONDS = 300
+
+
+def boot_at_last(settings: Settings, *, attempts: int, sleep: Callable[[float], None] = time.sleep) -> str:
+    """Boot; try again where something does not answer, since at night nobody else would.
+
+    Raises:
+        RefusedError: It cannot go on, and could not for some minutes.
+    """
+    for attempt in range(1, attempts):
+        try:
+            return boot(settings)
+        except FAULTS as error:
+            _tell(f"attempt {attempt} of {attempts}: {error}")
+            sleep(PAUSE_SECONDS)
+    return boot(settings)
 
 
 def boot(settings: Settings) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from nats_platform.node.aws import Aws, Bucket
-from nats_platform.node.deliver_certificates import File, RefusedError, Release, alone, deliver
+from nats_platform.node.deliver_certificates import File, RefusedError, Release, deliver, remove
 from nats_platform.node.settings import PROVISIONER, Settings
+from nats_platform.node.turn import turn
 
 _BUNDLES = ("server-ca.pem", "client-ca.pem", "route-ca.pem")
 _AUTHORITY = "ca/certificates/"
@@ -27,7 +28,7 @@ def deliver_current(settings: Settings) -> str:
     """
     machine = settings.machine
     machine.tls.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with alone(machine):
+    with turn(machine):
         return deliver(machine, current_release(settings))
 
 
@@ -86,8 +87,10 @@ def _certificates(settings: Settings) -> Bucket:
 
 @contextlib.contextmanager
 def _in_memory(settings: Settings) -> Iterator[Path]:
-    """Have a folder that no disk holds and only root can read."""
+    """Have a folder that no disk holds and only root can read; what a killed command left there goes first."""
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.state) as folder:
-        os.chmod(folder, 0o700)  # noqa: PTH101 - a name, not a path, is what tempfile gives
+    for left in settings.state.glob("identity-*"):
+        if not Path(f"/proc/{left.name.split('-')[1]}").exists():
+            remove(left)
+    with tempfile.TemporaryDirectory(dir=settings.state, prefix=f"identity-{os.getpid()}-") as folder:
         yield Path(folder)

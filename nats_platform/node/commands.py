@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from nats_platform.node.boot import boot as boot_machine
+from nats_platform.node.boot import boot_at_last
 from nats_platform.node.certificates import deliver_current
 from nats_platform.node.configuration import Wanted
 from nats_platform.node.configuration import configure as take_up
@@ -16,9 +16,9 @@ from nats_platform.node.status import on_a_line
 from nats_platform.node.status import status as look
 
 
-def boot(settings: Settings, _: argparse.Namespace) -> str:
+def boot(settings: Settings, arguments: argparse.Namespace) -> str:
     """Make a node of a machine that has its address and its disk."""
-    return boot_machine(settings)
+    return boot_at_last(settings, attempts=arguments.attempts)
 
 
 def certificates(settings: Settings, _: argparse.Namespace) -> str:

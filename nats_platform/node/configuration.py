@@ -22,7 +22,6 @@ from nats_platform.node.aws import Aws, Bucket
 from nats_platform.node.deliver_certificates import (
     FAULTS,
     RefusedError,
-    alone,
     checksum,
     last_line,
     reload,
@@ -32,6 +31,7 @@ from nats_platform.node.deliver_certificates import (
 )
 from nats_platform.node.server import UNIT, Monitor, tried, wait_until
 from nats_platform.node.settings import Settings
+from nats_platform.node.turn import turn
 
 KEPT = 3
 
@@ -69,7 +69,7 @@ def configure(settings: Settings, wanted: Wanted) -> str:
     machine = settings.machine
     settings.config.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     machine.tls.mkdir(mode=0o755, exist_ok=True)
-    with alone(machine):
+    with turn(machine):
         return _bring_about(settings, wanted)
 
 

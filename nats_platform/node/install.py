@@ -76,7 +76,9 @@ def make_folders(settings: Settings) -> None:
     owner = pwd.getpwnam(settings.owner)
     data = settings.data
     if data.stat().st_uid != owner.pw_uid:
-        os.chown(data, owner.pw_uid, owner.pw_gid)
+        # A machine image of another day may have numbered its users otherwise. The folder itself comes last: it says that all is done.
+        for path in (*data.rglob("*"), data):
+            os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
     data.chmod(0o750)
 
 

@@ -13,6 +13,7 @@ from nats_platform.node.server import UNIT
 
 LINES = 5000
 BATCH_LINES = 1000
+BATCH_MILLISECONDS = 20 * 3600 * 1000  # of the 24 hours that one call takes
 BATCH_BYTES = 900_000  # of the 1,048,576 that one call takes, with 26 for each line
 LINE_BYTES = 8000
 _LINE_COST = 26
@@ -47,10 +48,12 @@ def batches(lines: Sequence[dict[str, Any]]) -> Iterator[tuple[list[tuple[int, s
         message = line.get("MESSAGE")
         text = (message if isinstance(message, str) and message else "(no text)")[:LINE_BYTES]
         cost = len(text.encode()) + _LINE_COST
-        if batch and (len(batch) == BATCH_LINES or size + cost > BATCH_BYTES):
+        at = int(line["__REALTIME_TIMESTAMP"]) // 1000
+        apart = batch and abs(at - batch[0][0]) > BATCH_MILLISECONDS
+        if batch and (apart or len(batch) == BATCH_LINES or size + cost > BATCH_BYTES):
             yield sorted(batch, key=lambda event: event[0]), cursor
             batch, size = [], 0
-        batch.append((int(line["__REALTIME_TIMESTAMP"]) // 1000, text))
+        batch.append((at, text))
         size, cursor = size + cost, line["__CURSOR"]
     if batch:
         yield sorted(batch, key=lambda event: event[0]), cursor

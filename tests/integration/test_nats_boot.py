@@ -46,7 +46,7 @@ def machine(cluster: Machines) -> Machine:
 @pytest.fixture
 def booted(machine: Machine) -> Machine:
     """A machine that has."""
-    result = machine.run("boot")
+    result = machine.run("boot", "--attempts", "1")
     assert result.returncode == 0, result
     return machine
 
@@ -64,7 +64,7 @@ def state(machine: Machine) -> dict[str, Any]:
 
 
 def test_a_blank_machine_becomes_a_node_that_serves_what_the_bucket_says(cluster: Machines, machine: Machine) -> None:
-    result = machine.run("boot")
+    result = machine.run("boot", "--attempts", "1")
 
     assert result.returncode == 0, result
     assert result.stdout.startswith("booted: nats-1, version 1")
@@ -79,7 +79,7 @@ def test_a_blank_machine_becomes_a_node_that_serves_what_the_bucket_says(cluster
 def test_a_second_boot_changes_nothing(booted: Machine) -> None:
     before = state(booted)
 
-    result = booted.run("boot")
+    result = booted.run("boot", "--attempts", "1")
 
     assert result.returncode == 0, result
     assert state(booted) == before
@@ -89,7 +89,7 @@ def test_a_second_boot_changes_nothing(booted: Machine) -> None:
 def test_a_boot_that_was_killed_is_completed_by_the_next(machine: Machine, moment: str, step: str) -> None:
     assert boot_and_die(machine, step, moment).returncode == KILLED
 
-    result = machine.run("boot")
+    result = machine.run("boot", "--attempts", "1")
 
     assert result.returncode == 0, result
     assert machine.get("/healthz?js-enabled-only=true") == {"status": "ok"}
@@ -100,7 +100,7 @@ def test_a_boot_that_was_killed_is_completed_by_the_next(machine: Machine, momen
 def test_without_its_disk_a_machine_installs_nothing(machine: Machine) -> None:
     (machine.root / "mounted").unlink()
 
-    result = machine.run("boot")
+    result = machine.run("boot", "--attempts", "1")
 
     assert result.returncode == 1
     assert "is no mount point: the data disk is not there" in result.stderr
@@ -113,7 +113,7 @@ def test_a_server_of_another_checksum_is_not_installed(cluster: Machines, machin
     asset.unlink()
     asset.write_bytes(b"another")
 
-    result = machine.run("boot")
+    result = machine.run("boot", "--attempts", "1")
 
     assert result.returncode == 1
     assert f"not {cluster.server.sha256}" in result.stderr
@@ -123,14 +123,14 @@ def test_a_server_of_another_checksum_is_not_installed(cluster: Machines, machin
 def test_a_node_that_the_bucket_does_not_know_is_told_so(cluster: Machines, machine: Machine) -> None:
     cluster.write_current({"nats-2": cluster.configuration("nats-2")})
 
-    result = machine.run("boot")
+    result = machine.run("boot", "--attempts", "1")
 
     assert result.returncode == 1
     assert "FAILED: current.json does not say what nats-1 is" in result.stderr
 
 
 def test_keys_are_for_the_servers_user_alone_and_in_no_output(machine: Machine) -> None:
-    result = machine.run("boot")
+    result = machine.run("boot", "--attempts", "1")
 
     key = machine.root / "etc/nats/tls/current/server-key.pem"
     assert key.stat().st_mode & 0o777 == 0o600
@@ -150,7 +150,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory, fleet_bucket: Path) -> Ite
 @pytest.fixture
 def settled(serving: Machines) -> Machine:
     """The booted machine, on the configuration of the bucket."""
-    result = serving[NODE].run("boot")
+    result = serving[NODE].run("boot", "--attempts", "1")
     assert result.returncode == 0, result
     return serving[NODE]
 
@@ -214,7 +214,7 @@ def test_without_a_server_a_configuration_is_staged_and_taken_at_the_start(servi
 
     assert result.stdout.startswith("staged")
     settled.systemd.start()
-    assert settled.run("boot").returncode == 0  # the bucket still names the former one
+    assert settled.run("boot", "--attempts", "1").returncode == 0  # the bucket still names the former one
 
 
 def test_a_configuration_of_another_checksum_is_refused(serving: Machines, settled: Machine) -> None:
@@ -234,7 +234,7 @@ def boot_and_die(machine: Machine, step: str, moment: str) -> subprocess.Complet
     module, _, function = step.partition(".")
     driver = f"""
 import importlib, os, sys
-sys.argv = [{str(machine.agent_path)!r}, "boot"]
+sys.argv = [{str(machine.agent_path)!r}, "boot", "--attempts", "1"]
 sys.path.insert(0, sys.argv[0])
 place = importlib.import_module("nats_platform.node.{module}")
 *path, name = {function!r}.split(".")

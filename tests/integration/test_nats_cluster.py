@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -56,11 +57,12 @@ def changed_events(cluster: Machines, **changes: Any) -> dict[str, Any]:
     return asked(cluster, streams={EVENTS: {**cluster.request.streams[EVENTS], **changes}})
 
 
-async def publish(cluster: Machines, count: int) -> None:
+async def publish(cluster: Machines, count: int, size_bytes: int = 500) -> None:
+    """Have messages kept that cannot be compressed, so that a snapshot is as large as they are."""
     client = await cluster.connect(PUBLISHER)
     try:
-        for number in range(count):
-            await client.jetstream().publish(EVENT, f"kept {number}".encode() * 100)
+        jetstream = client.jetstream()
+        await asyncio.gather(*(jetstream.publish(EVENT, os.urandom(size_bytes)) for _ in range(count)))
     finally:
         await client.close()
 
@@ -264,7 +266,7 @@ async def messages(cluster: Machines) -> dict[int, bytes]:
 
 
 async def test_a_backup_gives_back_messages_and_consumers_after_all_was_lost(cluster: Machines) -> None:
-    await publish(cluster, 200)
+    await publish(cluster, 60, size_bytes=200_000)  # more than the server sends without hearing of what arrived
     before = await messages(cluster)
     machine = cluster["nats-1"]
     told = await asyncio.to_thread(machine.json, "backup")
@@ -276,6 +278,7 @@ async def test_a_backup_gives_back_messages_and_consumers_after_all_was_lost(clu
     )
 
     assert restored["restored"] == [EVENTS]
+    assert told["bytes"] > 60 * 200_000
     assert await messages(cluster) == before
     consumers = await client.jetstream().consumers_info(EVENTS)
     assert {consumer.name for consumer in consumers} == {"quest-progress", "story-progress"}

@@ -99,7 +99,9 @@ def test_the_log_goes_in_the_order_of_time_and_the_cursor_is_that_of_the_last_li
 
 
 @pytest.mark.parametrize(
-    ("limit", "value"), [("BATCH_LINES", 2), ("BATCH_BYTES", 2 * (3 + 26))], ids=["by lines", "by bytes"]
+    ("limit", "value"),
+    [("BATCH_LINES", 2), ("BATCH_BYTES", 2 * (3 + 26)), ("BATCH_MILLISECONDS", 1)],
+    ids=["by lines", "by bytes", "by time"],
 )
 def test_a_long_log_is_cut_into_batches(monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
     monkeypatch.setattr(journal, limit, value)
