@@ -1,0 +1,209 @@
+"""Permissions, shown by the servers themselves: each service can do what its contract says, and nothing else, of all that anyone can."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nats.errors
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from catalog import Service, load_catalog
+from catalog.contract import called_subjects, heard_subjects
+from tests.nats_machines import ROOT, Machines, encoded, machines
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+CATALOG = load_catalog(ROOT / "service_catalog.yaml")
+SERVICES = {service.name: service for service in CATALOG.enabled}
+NODE = "nats-1"
+QUEUE = "q"
+REFUSED = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"(?: using queue "([^"]+)")?')
+WAIT_SECONDS = 10
+
+# What each may publish and hear is said here once more, in the words of the catalog and not by what is tested.
+ASKED = sorted({subject for service in SERVICES.values() for subject in service.nats.serves})
+TOLD = ["events.quest.done", "events.time.noon", "elsewhere.done"]
+INBOXES = [f"_INBOX.{name}.one" for name in [*SERVICES, "operator", "provisioner", "loadtest", "metrics"]]
+BUCKETS = {bucket: name for name, service in SERVICES.items() for bucket in service.nats.buckets}
+READ = [f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.key" for bucket in BUCKETS]
+WRITTEN = [f"$KV.{bucket}.key" for bucket in BUCKETS]
+PULLED = [
+    f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{name}"
+    for service in SERVICES.values()
+    for name, consumer in service.nats.consumers.items()
+]
+# Who may do one of these has all messages, or puts itself in somebody's place.
+NOBODY = [
+    "$JS.API.STREAM.CREATE.EVENTS", "$JS.API.STREAM.UPDATE.EVENTS", "$JS.API.STREAM.DELETE.EVENTS",
+    "$JS.API.STREAM.PURGE.KV_payments", "$JS.API.STREAM.SNAPSHOT.KV_payments", "$JS.API.STREAM.RESTORE.KV_payments",
+    "$JS.API.CONSUMER.CREATE.EVENTS", "$JS.API.CONSUMER.CREATE.KV_payments.spy", "$JS.API.CONSUMER.DURABLE.CREATE.EVENTS.spy",
+    "$JS.API.STREAM.NAMES", "$JS.API.META.LEADER.STEPDOWN", "$SYS.REQ.SERVER.PING", "$SYS.REQ.ACCOUNT.APP.CONNZ", "bench.one", "$SRV.PING",
+]  # fmt: skip
+PUBLISHED = [*ASKED, *TOLD, *INBOXES, *READ, *WRITTEN, *PULLED, *NOBODY]
+HEARD = [
+    *ASKED,
+    *TOLD,
+    *INBOXES,
+    *(f"$KV.{bucket}.>" for bucket in BUCKETS),
+    ">",
+    "*.>",
+    "$SYS.>",
+    "_INBOX.>",
+    "events.>",
+]
+
+
+@dataclass
+class Peer:
+    """A connected service, and what the server refused it."""
+
+    client: Client
+    refused: set[tuple[str, str]] = field(default_factory=set)
+
+    async def settle(self) -> None:
+        """Wait until the server has looked at all that was sent."""
+        # The first PING overtakes what waits to be sent (nats-py writes it at once), and sends that; the second comes after it.
+        await self.client.flush(WAIT_SECONDS)
+        await self.client.flush(WAIT_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, fleet_bucket: Path) -> Iterator[Machines]:
+    """Three nodes of exactly the rendered configuration."""
+    with machines(tmp_path_factory.mktemp("nodes"), fleet_bucket) as made:
+        made.boot()
+        made.wait_until_whole()
+        yield made
+
+
+@asynccontextmanager
+async def connected(cluster: Machines, name: str) -> AsyncIterator[Peer]:
+    """Connect a service and note what it is refused."""
+    refused: set[tuple[str, str]] = set()
+
+    async def note(error: Exception) -> None:
+        if found := REFUSED.search(str(error).lower()):
+            verb, subject, queue = found.groups()
+            refused.add((verb, f"{subject} {queue}" if queue else subject))
+
+    client = await cluster.connect(name, NODE, error_cb=note)
+    try:
+        yield Peer(client, refused)
+    finally:
+        await client.close()
+
+
+def may_publish(service: Service) -> set[str]:
+    """Return what of all that is tried the contract lets a service publish."""
+    allowed = set(called_subjects(CATALOG, service))
+    allowed |= {told for told in TOLD for own in service.nats.publishes if told.startswith(own.removesuffix(">"))}
+    allowed |= {each for bucket in service.nats.buckets for each in (*READ, *WRITTEN) if f"$KV.{bucket}.key" in each}
+    return allowed | {
+        each
+        for each in PULLED
+        for name, own in service.nats.consumers.items()
+        if each.endswith(f".{own.stream}.{name}")
+    }
+
+
+def may_hear(service: Service) -> set[str]:
+    """Return what of all that is tried the contract lets a service hear, in no queue group."""
+    wanted = heard_subjects(CATALOG, service)
+    heard = {told for told in TOLD for own in wanted if told.startswith(own.removesuffix(">"))}
+    return heard | {f"_INBOX.{service.name}.one"} | ({"events.>"} if "events.>" in wanted else set())
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_a_service_publishes_what_its_contract_says_and_nothing_else(cluster: Machines, name: str) -> None:
+    async with connected(cluster, name) as peer:
+        for subject in PUBLISHED:
+            await peer.client.publish(subject, b"tried")
+        await peer.settle()
+
+    refused = {subject for verb, subject in peer.refused if verb == "publish"}
+    assert {subject.lower() for subject in PUBLISHED} - refused == {s.lower() for s in may_publish(SERVICES[name])}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_a_service_hears_what_its_contract_says_and_nothing_else(cluster: Machines, name: str) -> None:
+    async with connected(cluster, name) as peer:
+        for subject in HEARD:
+            await peer.client.subscribe(subject)
+            await peer.client.subscribe(subject, queue=QUEUE)
+        await peer.settle()
+
+    refused = {subject for verb, subject in peer.refused if verb == "subscription"}
+    alone = {subject for subject in HEARD if subject.lower() not in refused}
+    shared = {subject for subject in HEARD if f"{subject} {QUEUE}".lower() not in refused}
+    assert alone == may_hear(SERVICES[name])
+    assert shared == may_hear(SERVICES[name]) | set(SERVICES[name].nats.serves)
+
+
+async def test_every_call_of_every_contract_arrives_and_is_answered(cluster: Machines) -> None:
+    async with AsyncExitStack() as stack:
+        peers = {name: await stack.enter_async_context(connected(cluster, name)) for name in SERVICES}
+
+        async def answer(message: Msg) -> None:
+            await message.respond(message.subject.encode())
+
+        for name, service in SERVICES.items():
+            for subject in service.nats.serves:
+                await peers[name].client.subscribe(subject, queue=QUEUE, cb=answer)
+            await peers[name].settle()
+        answers = {
+            (name, subject): (await peers[name].client.request(subject, b"", timeout=WAIT_SECONDS)).data.decode()
+            for name, service in SERVICES.items()
+            for subject in called_subjects(CATALOG, service)
+        }
+
+    assert len(answers) > len(SERVICES)
+    assert all(answered == subject for (_, subject), answered in answers.items())
+    assert [peer.refused for peer in peers.values() if peer.refused] == []
+
+
+async def test_a_reply_goes_to_whoever_asked_and_only_once(cluster: Machines) -> None:
+    asker, server = "quest-system-nats", "state-manager-nats"
+    async with connected(cluster, asker) as asking, connected(cluster, server) as serving:
+
+        async def answer_twice(message: Msg) -> None:
+            await message.respond(b"one")
+            await message.respond(b"two")
+
+        await serving.client.subscribe("state.get", queue=QUEUE, cb=answer_twice)
+        await serving.settle()
+        inbox = asking.client.new_inbox()
+        replies = await asking.client.subscribe(inbox)
+        await asking.client.publish("state.get", b"", reply=inbox)
+        first = await replies.next_msg(WAIT_SECONDS)
+        await serving.settle()
+
+        assert first.data == b"one"
+        assert ("publish", inbox.lower()) in serving.refused
+
+
+async def test_a_service_without_a_user_is_sent_away(cluster: Machines) -> None:
+    users = tuple(user for user in cluster.users if not user.identity.startswith("weather-manager-nats."))
+    lost = asyncio.Event()
+
+    async def note() -> None:
+        lost.set()
+
+    client = await cluster.connect("weather-manager-nats", NODE, disconnected_cb=note)
+    place = cluster.put_configuration(NODE, cluster.configuration(NODE, users))
+    try:
+        done = await asyncio.to_thread(cluster[NODE].run, "configure", encoded(place))
+        assert done.returncode == 0, done.stderr
+        await asyncio.wait_for(lost.wait(), WAIT_SECONDS)
+        with pytest.raises((nats.errors.Error, OSError)):
+            await cluster.connect("weather-manager-nats", NODE, allow_reconnect=False)
+    finally:
+        await client.close()
+        restored = cluster.put_configuration(NODE, cluster.configuration(NODE))
+        await asyncio.to_thread(cluster[NODE].run, "configure", encoded(restored))
