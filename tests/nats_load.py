@@ -34,6 +34,8 @@ class Load:
     """Publications that may be lost, and may be there."""
     moved: int = 0
     """How often a client went to another node when its own said that it leaves."""
+    asks_at: Callable[[], int] = field(default=lambda: 0)
+    """The port of the node that the one who asks is connected to."""
     _progress: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def note(self, *, failure: str = "", stored: tuple[int, bytes] | None = None) -> None:
@@ -76,6 +78,12 @@ class Connection:
         self._under_way[client] = 0
         self.client = client
 
+    def port(self) -> int:
+        """Return the port of the node that this is connected to."""
+        assert self.client is not None
+        assert self.client.connected_url is not None
+        return int(self.client.connected_url.port or 0)
+
     async def _move(self) -> None:
         old = self.client
         assert old is not None
@@ -105,7 +113,7 @@ class Connection:
 
 
 @asynccontextmanager
-async def under_load(cluster: Machines) -> AsyncIterator[Load]:
+async def under_load(cluster: Machines, *, request_seconds: float = REQUEST_SECONDS) -> AsyncIterator[Load]:
     """Have requests and publications go on until the block ends."""
     load, end = Load(), asyncio.Event()
     async with contextlib.AsyncExitStack() as opened:
@@ -119,9 +127,10 @@ async def under_load(cluster: Machines) -> AsyncIterator[Load]:
         for _ in range(2):
             await opening(SERVER, _serve)
         requester, publisher = await opening(CLIENT, _nothing), await opening(PUBLISHER, _nothing)
+        load.asks_at = requester.port
         async with asyncio.TaskGroup() as tasks:
             for _ in range(PARALLEL):
-                tasks.create_task(_ask(requester, load, end))
+                tasks.create_task(_ask(requester, load, end, request_seconds))
             tasks.create_task(_publish(publisher, load, end))
             try:
                 await load.more(20)
@@ -140,14 +149,14 @@ async def _serve(client: Client) -> None:
 async def _nothing(_: Client) -> None: ...
 
 
-async def _ask(connection: Connection, load: Load, end: asyncio.Event) -> None:
+async def _ask(connection: Connection, load: Load, end: asyncio.Event, seconds: float) -> None:
     number = 0
     while not end.is_set():
         number += 1
         data = str(number).encode()
         async with connection.using() as client:
             try:
-                answer = await client.request(SUBJECT, data, timeout=REQUEST_SECONDS)
+                answer = await client.request(SUBJECT, data, timeout=seconds)
                 await load.note(failure="" if answer.data == data else f"{answer.data!r} for {data!r}")
             except NatsError as error:
                 await load.note(failure=repr(error))
