@@ -6,7 +6,6 @@ that was started ends with it. Server, TLS, configuration and JetStream are the 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import dataclasses
@@ -467,16 +466,3 @@ def machines(folder: Path, certificates: Path) -> Iterator[Machines]:
 def encoded(plain: object) -> str:
     """Return what a command takes: base64 of JSON."""
     return base64.b64encode(json.dumps(plain).encode()).decode()
-
-
-async def until(question: Callable[[], bool], what: str) -> None:
-    """Wait until something is so, while the loop goes on.
-
-    Raises:
-        AssertionError: It never was.
-    """
-    for _ in range(DEADLINE_SECONDS * 20):
-        if question():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"it never came that {what}")

@@ -110,7 +110,7 @@ async def connected(settings: Settings, context: ssl.SSLContext) -> AsyncIterato
     """Have JetStream until the block ends.
 
     Raises:
-        RefusedError: The server cannot be reached.
+        RefusedError: The server cannot be reached, or is lost on the way.
     """
     try:
         connection = await nats.connect(
@@ -127,6 +127,8 @@ async def connected(settings: Settings, context: ssl.SSLContext) -> AsyncIterato
         raise RefusedError(f"the server on this machine lets nobody in: {error!r}") from error
     try:
         yield JetStream(connection)
+    except NatsError as error:
+        raise RefusedError(f"the connection to the server on this machine failed: {error!r}") from error
     finally:
         await connection.close()
 

@@ -41,8 +41,10 @@ def restore(settings: Settings, asked: Mapping[str, Any]) -> dict[str, Any]:
 
     async def run() -> None:
         async with connected(settings, context) as jetstream:
-            await _make_room(jetstream, kept, overwrite=bool(asked.get("overwrite")))
-            for stream in kept.values():
+            there = await _in_the_way(jetstream, kept, overwrite=bool(asked.get("overwrite")))
+            for name, stream in kept.items():
+                if name in there:
+                    await jetstream.ask(f"STREAM.DELETE.{name}")
                 with bucket.reading(stream["key"]) as source:
                     await snapshot.put_back(jetstream, stream, source, stream["sha256"])
                 await _compare(jetstream, stream)
@@ -66,14 +68,13 @@ def _check(bucket: Bucket, stream: Mapping[str, Any]) -> None:
         raise RefusedError(f"{stream['key']} has the checksum {digest.sha256}, not {stream['sha256']}")
 
 
-async def _make_room(jetstream: JetStream, kept: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Remove what is in the way, if all of it may go."""
+async def _in_the_way(jetstream: JetStream, kept: Mapping[str, Any], *, overwrite: bool) -> list[str]:
+    """Return which streams are there already, all of which may go."""
     there = {name: found for name in kept if (found := await jetstream.find(f"STREAM.INFO.{name}")) is not None}
     full = [f"{name} holds {found['state']['messages']} messages" for name, found in there.items() if _holds(found)]
     if full and not overwrite:
         raise RefusedError(f"{'; '.join(full)}; they stay, unless `overwrite` says that they may go")
-    for name in there:
-        await jetstream.ask(f"STREAM.DELETE.{name}")
+    return list(there)
 
 
 def _holds(found: Mapping[str, Any]) -> bool:
