@@ -43,6 +43,9 @@ NATS_CLIENT_PORT = 4222
 NATS_ROUTE_PORT = 6222
 CACHE_PORT = 6379
 
+NatsCommand = Literal["configure", "gate", "leave", "status", "streams", "backup", "restore"]
+NATS_COMMANDS: tuple[NatsCommand, ...] = ("configure", "gate", "leave", "status", "streams", "backup", "restore")
+
 AlarmKind = Literal["cpu-high", "memory-high", "tasks-low"]
 ALARM_KINDS: tuple[AlarmKind, ...] = ("cpu-high", "memory-high", "tasks-low")
 PRODUCTION = "prod"
@@ -136,6 +139,36 @@ def certificates_function(environment: str) -> str:
 def certificates_delivery(environment: str) -> str:
     """Return the name of the SSM document that has a node fetch its certificates."""
     return f"{PLATFORM}-{environment}-deliver-certificates"
+
+
+def nats_bucket(environment: str, account: str, region: str) -> str:
+    """Return the name of the bucket with what the NATS machines run on, and their backups."""
+    return f"{PLATFORM}-{environment}-nats-{account}-{region}"
+
+
+def nats_function(environment: str) -> str:
+    """Return the name of the function that configures and rolls the NATS cluster."""
+    return f"{PLATFORM}-{environment}-nats"
+
+
+def nats_document(environment: str, command: NatsCommand) -> str:
+    """Return the name of the SSM document that has a NATS machine run a command of its agent."""
+    return f"{PLATFORM}-{environment}-nats-{command}"
+
+
+def nats_roll(environment: str) -> str:
+    """Return the name of the SSM Automation that replaces the NATS machines, one at a time."""
+    return f"{PLATFORM}-{environment}-roll-nats"
+
+
+def nats_alarm(kind: str, environment: str) -> str:
+    """Return the name of an alarm of the NATS cluster."""
+    return f"{PLATFORM_ALARM_PREFIX}nats-{kind}-{environment}"
+
+
+def nats_log_group(environment: str) -> str:
+    """Return the name of the log group of the NATS machines: their servers' logs and their metrics."""
+    return _outside_production(f"/nats/{PLATFORM}", environment)
 
 
 def node_certificate_prefixes(node: str) -> tuple[str, str]:

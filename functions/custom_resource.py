@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import boto3
+
 LONGEST_REASON = 1000  # characters; the whole answer may have 4,096 bytes
 _ANSWER_SECONDS = 30
 _log = logging.getLogger(__name__)
@@ -28,7 +30,8 @@ class Answer:
     """Attributes for `Fn::GetAtt`."""
 
 
-Provider = Callable[[RequestType, Mapping[str, Any]], Answer]
+Provider = Callable[[RequestType, Mapping[str, Any]], Answer | None]
+"""Does what is asked for; None where another run of the function, which it has seen to, is going to answer."""
 
 
 def is_request(event: Mapping[str, Any]) -> bool:
@@ -36,10 +39,20 @@ def is_request(event: Mapping[str, Any]) -> bool:
     return "ResponseURL" in event
 
 
+def rolls_back(event: Mapping[str, Any]) -> bool:
+    """Tell whether the stack that asks is on its way back.
+
+    A node that does not follow then must not hold up the way back: that would leave the whole stack in a state that only a person
+    can end, and help nobody.
+    """
+    (stack,) = boto3.client("cloudformation").describe_stacks(StackName=event["StackId"])["Stacks"]
+    return "ROLLBACK" in stack["StackStatus"]
+
+
 def answer(event: Mapping[str, Any], provider: Provider) -> None:
     """Let a provider do what CloudFormation asks for, and send what came of it.
 
-    Whatever happens, an answer is sent: a stack waits an hour for one that never comes.
+    Whatever happens, an answer is sent, unless the provider has seen to it that one comes: a stack waits an hour for it.
     """
     body: dict[str, Any] = {name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")}
     # Of a resource that was never made, a failed creation has no id yet; CloudFormation wants one all the same.
@@ -50,6 +63,8 @@ def answer(event: Mapping[str, Any], provider: Provider) -> None:
         _log.exception("%s of %s failed", event["RequestType"], event["LogicalResourceId"])
         body |= {"Status": "FAILED", "Reason": f"{type(error).__name__}: {error}"[:LONGEST_REASON]}
     else:
+        if made is None:
+            return
         body |= {"Status": "SUCCESS", "PhysicalResourceId": made.physical_id, "Data": dict(made.data)}
     request = urllib.request.Request(  # noqa: S310 (CloudFormation's own address, from its own event)
         event["ResponseURL"], data=json.dumps(body).encode(), method="PUT", headers={"Content-Type": ""}

@@ -12,14 +12,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.delivery import (
-    DELIVERY_SECONDS,
-    ENVIRONMENT_TAG,
-    NODE_SECONDS,
-    SLOT_TAG,
-    SsmDelivery,
-    delivery_parameter,
-)
+from functions.delivery import NODE_SECONDS, SsmDelivery, delivery_parameter
+from nats_platform.commander import DELIVERY_SECONDS, ENVIRONMENT_TAG, SLOT_TAG, Commander
 from nats_platform.node.deliver_certificates import FILES
 from nats_platform.node.deliver_certificates import Release as ScriptRelease
 from tests.certificates import Clock, MemoryStore, a_request, an_issuer
@@ -119,7 +113,7 @@ def deliver(release: Release) -> Deliver:
         ssm, time = FakeSsm(), Time()
         ssm.outcomes = {machine: ["Success"] for machine in MACHINES.values()}
         ssm.outcomes |= {MACHINES[name.replace("_", "-")]: list(ends) for name, ends in outcomes.items()}
-        delivery = SsmDelivery(DOCUMENT, "test", sleep=time.sleep, clock=time, ec2=FakeEc2(MACHINES), ssm=ssm)
+        delivery = SsmDelivery(DOCUMENT, "test", Commander(FakeEc2(MACHINES), ssm, time.sleep, time))
         return list(delivery.deliver(release)), ssm, time
 
     return run
@@ -187,7 +181,7 @@ def test_a_node_that_never_ends_is_given_up(deliver: Deliver, status: str) -> No
 
 def test_no_node_is_no_failure(release: Release, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        assert list(SsmDelivery(DOCUMENT, "test", ec2=FakeEc2({}), ssm=FakeSsm()).deliver(release)) == []
+        assert list(SsmDelivery(DOCUMENT, "test", Commander(FakeEc2({}), FakeSsm())).deliver(release)) == []
 
     assert "no NATS machine runs yet" in caplog.text
 
@@ -215,7 +209,7 @@ def test_the_nodes_are_found_by_their_tags_among_machines_that_are_none_of_our_b
     ssm = FakeSsm()
     ssm.outcomes = {machine: ["Success"] for machine in ours.values()}
 
-    outcomes = SsmDelivery(DOCUMENT, "test", sleep=lambda _: None, ssm=ssm).deliver(release)
+    outcomes = SsmDelivery(DOCUMENT, "test", Commander(ec2, ssm, lambda _: None)).deliver(release)
 
     assert [outcome.node for outcome in outcomes] == sorted(ours)
     assert [command["InstanceIds"] for command in ssm.commands] == [[ours[node]] for node in sorted(ours)]
@@ -224,7 +218,7 @@ def test_the_nodes_are_found_by_their_tags_among_machines_that_are_none_of_our_b
 def test_a_node_that_nobody_asked_a_certificate_for_is_a_failure(release: Release) -> None:
     fewer = Release(release.record, {k: v for k, v in release.pointers.items() if "nats-1" not in k})
 
-    (outcome,) = SsmDelivery(DOCUMENT, "test", ec2=FakeEc2(MACHINES), ssm=FakeSsm()).deliver(fewer)
+    (outcome,) = SsmDelivery(DOCUMENT, "test", Commander(FakeEc2(MACHINES), FakeSsm())).deliver(fewer)
 
     assert not outcome.succeeded
     assert "server/nats-1/" in outcome.detail
