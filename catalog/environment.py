@@ -105,6 +105,8 @@ class Nats(Model):
     """Clients that a node serves at most; with another node gone, two carry everybody."""
     max_payload_kib: Annotated[int, Field(ge=64, le=8192)] = 1024
     """The largest message, in KiB."""
+    backup_retention_days: Annotated[int, Field(ge=1, le=365)] = 14
+    """How long a backup of streams and buckets is kept; one is made every six hours."""
     wait_for_nodes: bool = True
     """Whether a deployment waits until the nodes answer."""
 

@@ -151,9 +151,14 @@ def nats_function(environment: str) -> str:
     return f"{PLATFORM}-{environment}-nats"
 
 
+def nats_document_prefix(environment: str) -> str:
+    """Return what the names of the documents of NATS begin with; a command follows."""
+    return f"{PLATFORM}-{environment}-nats-"
+
+
 def nats_document(environment: str, command: NatsCommand) -> str:
     """Return the name of the SSM document that has a NATS machine run a command of its agent."""
-    return f"{PLATFORM}-{environment}-nats-{command}"
+    return f"{nats_document_prefix(environment)}{command}"
 
 
 def nats_roll(environment: str) -> str:

@@ -3,10 +3,14 @@
 CloudFormation calls it with what the catalog asks for, and it does not answer before everything is in the bucket; a schedule calls
 it daily with nothing, and it renews what is due by what it was last told. The bucket holds that, so both do the same.
 
-Both deliver to the nodes that run. A node that did not take a delivery serves on what it has: that ends no deployment, whose
-roll-back would help nobody, but is measured and watched, and the schedule tries again.
+Both deliver to the nodes that run, and look at what these then serve. A node that did not take a delivery serves on what it has, and
+fails the deployment, once everything is in the bucket, so that the next one goes on from there; it does not hold up the way back
+of a stack (docs/adr/0009-nats-cluster.md). The schedule tries again, and tells of it by a metric.
 
-Environment: BUCKET, PASSPHRASE_SECRET, CLUSTER, ENVIRONMENT, DELIVERY_DOCUMENT, WAIT_FOR_NODES (`false` where no node answers).
+An operator may have it `observe` (`{"task": "observe"}`): what `fleet certs` decides on.
+
+Environment: BUCKET, PASSPHRASE_SECRET, CLUSTER, ENVIRONMENT, DELIVERY_DOCUMENT, DOCUMENT_PREFIX, WAIT_FOR_NODES (`false` where no node
+answers).
 """
 
 from __future__ import annotations
@@ -20,20 +24,25 @@ from typing import Any
 
 import boto3
 
-from functions.custom_resource import Answer, RequestType, answer, is_request
+from functions.custom_resource import Answer, RequestType, answer, is_request, rolls_back
 from functions.delivery import SsmDelivery
 from functions.metrics import print_metrics
+from functions.nats_nodes import SILENT, NodeError, Nodes
+from functions.observation import SsmObserver
+from nats_platform.commander import Commander
 from tls import (
     CertificateRequest,
     Delivery,
     Issuer,
     NoNodes,
+    Observations,
     Passphrase,
     Report,
     S3Store,
     Sources,
     Status,
     bring_about,
+    observations_from_plain,
     pointers,
     take_status,
 )
@@ -44,19 +53,22 @@ _log.setLevel(logging.INFO)
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any] | None:
-    """Answer CloudFormation, or renew on schedule."""
+    """Answer CloudFormation, look at what is served, or renew on schedule."""
     del context
     if is_request(event):
-        answer(event, provide)
+        answer(event, lambda kind, properties: provide(event, kind, properties))
         return None
-    return renew()
+    return observe() if event.get("task") == "observe" else renew()
 
 
-def provide(request_type: RequestType, properties: Mapping[str, Any]) -> Answer:
+def provide(event: Mapping[str, Any], request_type: RequestType, properties: Mapping[str, Any]) -> Answer:
     """Make the bucket hold what a deployment asks for.
 
     Properties: `Request` (JSON as `tls.CertificateRequest.from_plain` takes it) and `DestroyData` (`true` empties the bucket when
     the resource goes, since CloudFormation removes no bucket that holds something).
+
+    Raises:
+        NodeError: A node did not take the certificates, which are in the bucket.
     """
     store = _store()
     if request_type == "Delete":
@@ -68,6 +80,9 @@ def provide(request_type: RequestType, properties: Mapping[str, Any]) -> Answer:
     _remember(store, request)
     _tell(report)
     _measure(take_status(store, request, None, Sources().now()), report)
+    refused = [f"{outcome.node}: {outcome.detail}" for outcome in report.delivered if not outcome.succeeded]
+    if refused and not rolls_back(event):
+        raise NodeError(f"the certificates are in {store.address}, and a node did not take them: {'; '.join(refused)}")
     return Answer(
         store.address,
         {
@@ -86,10 +101,32 @@ def renew() -> dict[str, Any]:
         return {"changed": False, "reason": "no deployment has asked for certificates yet"}
     request = CertificateRequest.from_plain(json.loads(stored.data), where=REQUEST_KEY)
     report = bring_about(_issuer("schedule"), request, unused=_unused(store, request))
-    status = take_status(store, request, None, Sources().now())
+    seen, silent = _look(store)
+    status = take_status(store, request, seen, Sources().now())
     _measure(status, report)
     _tell(report)
-    return {**report.to_plain(), "findings": [*report.findings, *status.findings]}
+    findings = list(dict.fromkeys([*report.findings, *status.findings, *silent]))
+    for finding in findings:
+        _log.warning("%s", finding)
+    return {**report.to_plain(), "findings": findings}
+
+
+def observe() -> dict[str, Any]:
+    """Return what is served and trusted, as `tls.observations_from_plain` reads it, and who could not be looked at."""
+    observer = _observer(_store())
+    if observer is None:
+        return {"observations": None, "silent": [SILENT]}
+    plain, silent = observer.look()
+    return {"observations": plain, "silent": silent}
+
+
+def _look(store: S3Store) -> tuple[Observations | None, list[str]]:
+    """Return what is served; None where no node is there to look at."""
+    observer = _observer(store)
+    if observer is None or not observer.nodes.machines():
+        return None, []
+    plain, silent = observer.look()
+    return observations_from_plain(plain, where="what the nodes said"), silent
 
 
 def _unused(store: S3Store, request: CertificateRequest) -> Collection[str]:
@@ -121,6 +158,14 @@ def _measure(status: Status, report: Report) -> None:
         service="certificates",
         metrics={**days, "failed_deliveries": failed},
     )
+    served = [metric.days_left for metric in status.metrics if metric.source == "wire"]
+    if served:
+        # A service of its own: each may have but six.
+        print_metrics(
+            environment=os.environ["ENVIRONMENT"],
+            service="certificates-wire",
+            metrics={"days_left": min(served)},
+        )
 
 
 def _tell(report: Report) -> None:
@@ -129,7 +174,7 @@ def _tell(report: Report) -> None:
 
 def _delivery_in_words(report: Report) -> str:
     if not _nodes_answer():
-        return "none: no node answers in this environment"
+        return f"none: {SILENT}"
     return (
         ", ".join(f"{outcome.node} {'done' if outcome.succeeded else 'FAILED'}" for outcome in report.delivered)
         or "none: no node runs"
@@ -137,14 +182,33 @@ def _delivery_in_words(report: Report) -> str:
 
 
 def _issuer(requester: str) -> Issuer:
-    return Issuer(store=_store(), passphrase=_passphrase, requester=requester, delivery=_delivery(), say=_log.info)
+    store = _store()
+    return Issuer(
+        store=store,
+        passphrase=_passphrase,
+        requester=requester,
+        delivery=_delivery(),
+        observer=_observer(store),
+        say=_log.info,
+    )
 
 
 def _delivery() -> Delivery:
     if _nodes_answer():
-        return SsmDelivery(os.environ["DELIVERY_DOCUMENT"], os.environ["ENVIRONMENT"])
-    _log.info("nothing is delivered: no node answers in this environment (nats.wait_for_nodes is false)")
+        return SsmDelivery(os.environ["DELIVERY_DOCUMENT"], os.environ["ENVIRONMENT"], _commander())
+    _log.info("nothing is delivered: %s", SILENT)
     return NoNodes()
+
+
+def _observer(store: S3Store) -> SsmObserver | None:
+    if not _nodes_answer():
+        return None
+    nodes = Nodes(os.environ["ENVIRONMENT"], os.environ["DOCUMENT_PREFIX"], _commander())
+    return SsmObserver(nodes, store, os.environ["CLUSTER"], boto3.client("ecs"))
+
+
+def _commander() -> Commander:
+    return Commander(boto3.client("ec2"), boto3.client("ssm"))
 
 
 def _nodes_answer() -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nats_platform.commander import Commander, Outcome, packed
 from nats_platform.limits import waiting_seconds
 
+SILENT = "no node answers in this environment (nats.wait_for_nodes is false)"
 _log = logging.getLogger(__name__)
 
 
@@ -61,7 +62,7 @@ class Nodes:
         for node, machine in self.machines().items():
             if node not in configuration:
                 continue
-            outcome = self.run("configure", machine, {"node": node, **configuration[node]})
+            outcome = self.run("configure", machine, configuration[node])
             if outcome.succeeded:
                 done.append(node)
             elif not proceed:
@@ -92,7 +93,3 @@ class NotConfiguredError(NodeError):
     def __init__(self, node: str, detail: str, done: list[str]) -> None:
         super().__init__(f"{node} did not take its configuration up: {detail}")
         self.done = done
-
-
-Seconds = Callable[[], float]
-"""How many seconds a run of the function has left."""

@@ -32,7 +32,7 @@ set +a
 mkdir -p "$AGENTS"
 work=$(mktemp -d "$AGENTS/fetch.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-retry "s3://$NATS_BUCKET/current.json" aws s3 cp --only-show-errors "s3://$NATS_BUCKET/current.json" "$work/current.json"
+retry "s3://$BUCKET/current.json" aws s3 cp --only-show-errors "s3://$BUCKET/current.json" "$work/current.json"
 read -r bucket key sha256 < <(python3 -c '
 import json, sys
 agent = json.load(open(sys.argv[1]))["agent"]

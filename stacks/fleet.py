@@ -46,7 +46,14 @@ def build_fleet(app: cdk.App, *, catalog: Catalog, environment: Environment, des
         topic_arn=monitoring.alerts.topic.topic_arn,
         retention=retention,
     )
-    nats = NatsStack(app, environment=environment, network=network, retention=retention)
+    nats = NatsStack(
+        app,
+        catalog=catalog,
+        environment=environment,
+        network=network,
+        topic_arn=monitoring.alerts.topic.topic_arn,
+        retention=retention,
+    )
     cache = CacheStack(app, catalog=catalog, environment=environment, network=network, retention=retention)
     nats.add_stack_dependency(certificates)  # before the first node starts
     platform = Platform(

@@ -12,12 +12,11 @@ import nats_platform
 from catalog import names
 from catalog.environment import Environment
 from fleet_constructs.arns import account, arn
+from nats_platform.commander import ENVIRONMENT_TAG, SLOT_TAG
 
 SCRIPT = Path(nats_platform.__file__).parent / "node" / "deliver_certificates.py"
 END = "END_OF_SCRIPT"
 NODE_SECONDS = 70
-ENVIRONMENT_TAG = "environment"
-SLOT_TAG = "nats-slot"
 
 
 class CertificateDelivery(Construct):
@@ -68,13 +67,16 @@ class CertificateDelivery(Construct):
         ]
 
     def permissions(self) -> list[iam.PolicyStatement]:
-        """Say what lets somebody deliver: this document and no other, on the nodes of this environment and no others."""
+        """Say what lets somebody deliver, and look at what came of it: on the nodes of this environment and no others."""
         environment = self._environment
         return [
             iam.PolicyStatement(
                 sid="RunDelivery",
                 actions=["ssm:SendCommand"],
-                resources=[arn("ssm", environment, f"document/{self.document_name}")],
+                resources=[
+                    arn("ssm", environment, f"document/{name}")
+                    for name in (self.document_name, names.nats_document(environment.name, "status"))
+                ],
             ),
             iam.PolicyStatement(
                 sid="OnNodes",

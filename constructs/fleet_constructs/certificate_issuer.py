@@ -57,6 +57,8 @@ class CertificateIssuer(Construct):
         self._retention = retention
         self._bucket_name = names.certificates_bucket(environment.name, account(), environment.region)
         self._bucket_arn = f"arn:{partition()}:s3:::{self._bucket_name}"
+        self._tasks = arn("ecs", environment, f"task/{names.cluster(environment.name)}/*")
+        self._stack = arn("cloudformation", environment, f"stack/{names.stack(environment.name, 'certificates')}/*")
         self._key = kms.Key(
             self,
             "Key",
@@ -137,7 +139,7 @@ class CertificateIssuer(Construct):
             function_name=names.certificates_function(environment.name),
             description="Issues and renews the certificates",
             handler="functions.certificates.handler",
-            sources=("functions", "tls"),
+            sources=("functions", "nats_platform", "tls"),
             architecture=environment.function_architecture,
             variables={
                 "BUCKET": bucket.bucket_name,
@@ -145,6 +147,7 @@ class CertificateIssuer(Construct):
                 "CLUSTER": names.cluster(environment.name),
                 "ENVIRONMENT": environment.name,
                 "DELIVERY_DOCUMENT": self._delivery.document_name,
+                "DOCUMENT_PREFIX": names.nats_document_prefix(environment.name),
                 "WAIT_FOR_NODES": str(environment.nats.wait_for_nodes).lower(),
             },
             timeout_seconds=FUNCTION_TIMEOUT_SECONDS,
@@ -156,6 +159,8 @@ class CertificateIssuer(Construct):
         cdk.Validations.of(function).acknowledge(
             wildcard(f"{self._bucket_arn}/*", "the store is the whole bucket"),
             wildcard("*", "ECS lists tasks by cluster in a condition only; instances and commands are no resources"),
+            wildcard(self._tasks, "the tasks of one cluster"),
+            wildcard(self._stack, "the random part of a stack's ARN is not known; its name is"),
             wildcard(self._delivery.instances, "which machine is a node its tags say, in the policy's condition"),
         )
         return function.function
@@ -193,6 +198,8 @@ class CertificateIssuer(Construct):
                     }
                 },
             ),
+            iam.PolicyStatement(sid="SeeSinceWhen", actions=["ecs:DescribeTasks"], resources=[self._tasks]),
+            iam.PolicyStatement(sid="SeeWayBack", actions=["cloudformation:DescribeStacks"], resources=[self._stack]),
         ]
 
     def _alarms(self, topic_arn: str) -> None:
@@ -222,6 +229,23 @@ class CertificateIssuer(Construct):
                     # A day without a figure is a day on which nothing was renewed.
                     condition=Condition("LessThanThreshold", days, 2, 1, "breaching"),
                 )
+        add_alarm(
+            self,
+            "ServedExpires",
+            alarm_name=f"{names.PLATFORM_ALARM_PREFIX}certificates-served-expires-{min(WARNING_DAYS)}-{environment}",
+            description=f"A certificate that is served or presented has fewer than {min(WARNING_DAYS)} days left.",
+            runbook="platform-certificates-expire",
+            topic_arn=topic_arn,
+            metric=Metric(
+                METRICS_NAMESPACE,
+                "days_left",
+                "Minimum",
+                {"Environment": environment, "Service": "certificates-wire"},
+                DAY_SECONDS,
+            ),
+            # Where no node answers there is nothing to see; that one is down is told by its own alarm.
+            condition=Condition("LessThanThreshold", min(WARNING_DAYS), 2, 1, "notBreaching"),
+        )
         add_alarm(
             self,
             "Undelivered",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import aws_cdk as cdk
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
@@ -12,18 +10,20 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_route53 as route53
 from constructs import Construct
 
-import nats_platform
 from catalog import names
 from catalog.environment import Environment
 from fleet_constructs.account_inputs import pascal_case
 from fleet_constructs.acknowledgements import managed_policy, wildcard
 from fleet_constructs.arns import arn
 from fleet_constructs.certificate_access import read_certificates
-from fleet_constructs.certificate_delivery import ENVIRONMENT_TAG, SLOT_TAG
 from fleet_constructs.fleet_network import FleetNetwork
+from fleet_constructs.nats_bucket import machine_statements
+from fleet_constructs.nats_logs import write_statement
+from fleet_constructs.nats_scripts import boot
 from fleet_constructs.retention import Retention
+from nats_platform.commander import ENVIRONMENT_TAG, SLOT_TAG
 
-SLOT_SCRIPT = Path(nats_platform.__file__).parent / "slot.sh"
+PROVISIONER = "provisioner"
 ROOT_VOLUME_GIB = 8
 RECORD_TTL_SECONDS = 60
 SESSION_MANAGER_POLICY = "AmazonSSMManagedInstanceCore"
@@ -49,10 +49,12 @@ class NatsCluster(Construct):
         self._network = network
         self._retention = retention
         self._zone = route53.PrivateHostedZone(self, "Zone", zone_name=names.NATS_DOMAIN, vpc=network.vpc)
-        self._key = kms.Key(
+        self.machines: list[autoscaling.AutoScalingGroup] = []
+        self.template_versions: list[str] = []
+        self.key = kms.Key(
             self,
             "Key",
-            description=f"Disks of NATS {environment.name}",
+            description=f"Disks, bucket and logs of NATS {environment.name}",
             alias=f"alias/{names.PLATFORM}-{environment.name}-nats",
             enable_key_rotation=True,
             removal_policy=retention.removal_policy,
@@ -89,7 +91,7 @@ class NatsCluster(Construct):
             iops=nats.volume_iops,
             throughput=nats.volume_throughput_mib,
             encrypted=True,
-            encryption_key=self._key,
+            encryption_key=self.key,
             removal_policy=self._retention.removal_policy,
         )
         cdk.Tags.of(disk).add(SLOT_TAG, node)
@@ -123,7 +125,7 @@ class NatsCluster(Construct):
         # On the machine itself: who delivers to the nodes finds them by these, and may deliver to nothing else.
         cdk.Tags.of(template).add(SLOT_TAG, node)
         cdk.Tags.of(template).add(ENVIRONMENT_TAG, self._environment.name)
-        autoscaling.AutoScalingGroup(
+        group = autoscaling.AutoScalingGroup(
             slot,
             "Machine",
             vpc=self._network.vpc,
@@ -132,21 +134,21 @@ class NatsCluster(Construct):
             min_capacity=1,
             max_capacity=1,
         )
+        for tag, value in ((SLOT_TAG, node), (ENVIRONMENT_TAG, self._environment.name)):
+            cdk.Tags.of(group).add(tag, value)
+        self.machines.append(group)
+        self.template_versions.append(template.latest_version_number)
         cdk.Validations.of(slot).acknowledge(
             cdk.Acknowledgment(id="AwsSolutions-AS3", reason="a replaced machine is told of by the node's own alarm")
         )
 
     def _take_slot(self, node: str, address: ec2.CfnNetworkInterface, disk: ec2.Volume) -> ec2.UserData:
-        """Return what a machine does first; it says which slot and nothing that changes, so that no edit replaces a machine."""
         user_data = ec2.UserData.for_linux()
-        user_data.add_commands(
-            f"export NODE={node} REGION={self._environment.region} ADDRESS_ID={address.ref} DISK_ID={disk.volume_id}",
-            SLOT_SCRIPT.read_text(encoding="utf-8"),
-        )
+        user_data.add_commands(*boot(self._environment, node, address_id=address.ref, disk_id=disk.volume_id))
         return user_data
 
     def _role(self, slot: Construct, node: str, address: ec2.CfnNetworkInterface, disk: ec2.Volume) -> iam.Role:
-        """Make the role of a machine: Session Manager, its own slot's address and disk, and its own certificates."""
+        """Make the role of a machine: its slot's address and disk, its own certificates and configuration, backups, logs."""
         instances = arn("ec2", self._environment, "instance/*")
         own_slot = iam.PolicyDocument(
             statements=[
@@ -163,7 +165,7 @@ class NatsCluster(Construct):
                 iam.PolicyStatement(
                     sid="OpenDisk",
                     actions=["kms:CreateGrant"],
-                    resources=[self._key.key_arn],
+                    resources=[self.key.key_arn],
                     conditions={
                         "Bool": {"kms:GrantIsForAWSResource": "true"},
                         "StringEquals": {"kms:ViaService": f"ec2.{self._environment.region}.amazonaws.com"},
@@ -174,19 +176,36 @@ class NatsCluster(Construct):
                 ),
             ]
         )
-        certificates = read_certificates(self._environment, *names.node_certificate_prefixes(node))
+        # Each node makes streams and backups, under an identity that may do nothing else.
+        certificates = read_certificates(
+            self._environment, *names.node_certificate_prefixes(node), names.certificate_prefix(PROVISIONER)
+        )
+        bucket = machine_statements(self._environment, node, self.key.key_arn)
+        logs = write_statement(self._environment)
         role = iam.Role(
             slot,
             "Role",
             assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
             description=f"Machine of {node}",
             managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(SESSION_MANAGER_POLICY)],
-            inline_policies={"OwnSlot": own_slot, "ReadCertificates": certificates.policy},
+            inline_policies={
+                "OwnSlot": own_slot,
+                "ReadCertificates": certificates.policy,
+                "Work": iam.PolicyDocument(statements=[*bucket, logs]),
+            },
         )
         cdk.Validations.of(role).acknowledge(
             managed_policy(SESSION_MANAGER_POLICY, "what Session Manager needs is AWS's to say and to keep up to date"),
             wildcard("*", "what describes addresses and disks knows no resource"),
             wildcard(instances, "which instance takes the slot is not known before"),
             *certificates.acknowledgements,
+            *(
+                wildcard(
+                    resource, "versions, checksums and times in the names of objects and streams are not known before"
+                )
+                for statement in (*bucket, logs)
+                for resource in statement.resources
+                if resource.endswith("*")
+            ),
         )
         return role

@@ -38,13 +38,13 @@ def boot(environment: Environment, node: str, *, address_id: str, disk_id: str) 
 def _machine(environment: Environment, node: str) -> Mapping[str, str]:
     return {
         "NODE": node,
+        "NODES": f"'{' '.join(names.NATS_NODES)}'",
         "REGION": environment.region,
         "ENVIRONMENT": environment.name,
-        "NATS_BUCKET": names.nats_bucket(environment.name, account(), environment.region),
+        "BUCKET": names.nats_bucket(environment.name, account(), environment.region),
         "CERTIFICATES_BUCKET": names.certificates_bucket(environment.name, account(), environment.region),
         "NODE_DOMAIN": names.NATS_DOMAIN,
         "LOG_GROUP": names.nats_log_group(environment.name),
-        "METRICS_NAMESPACE": METRICS_NAMESPACE,
     }
 
 

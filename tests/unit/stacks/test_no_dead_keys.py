@@ -127,6 +127,7 @@ ENVIRONMENT_KEYS: dict[str, Any] = {
     "nats/sync_always": False,
     "nats/max_connections": 1000,
     "nats/max_payload_kib": 512,
+    "nats/backup_retention_days": 3,
     "nats/wait_for_nodes": False,
     "cache/engine": "redis",
     "cache/engine_version": "8.0",

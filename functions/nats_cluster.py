@@ -1,0 +1,210 @@
+"""The function of the NATS cluster: CloudFormation calls it for two resources, a schedule and an operator for two tasks.
+
+`Custom::NatsConfiguration` has the bucket, and then each node that runs, hold what the catalog asks for; it needs no machine, and the
+first one finds its configuration by it. `Custom::NatsRoll` waits until the machines are there and whole, or rolls them. The
+tasks are `backup` and `retire`: take away what no task uses any more.
+
+Environment: BUCKET, CLUSTER, ENVIRONMENT, STACK_PREFIX, DOCUMENT_PREFIX, ROLL_DOCUMENT, WAIT_FOR_NODES (`false` where no node answers).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+
+from functions.custom_resource import Answer, RequestType, answer, is_request, rolls_back
+from functions.nats_configuration import Configuration
+from functions.nats_nodes import SILENT, NodeError, Nodes
+from functions.nats_roll import RollWatch, Waiting
+from functions.nats_state import State
+from functions.nats_usage import Usage
+from nats_platform.commander import Commander
+from nats_platform.permissions import User, merged, service_user, wanted_users
+from nats_platform.request import ClusterRequest
+from tls import ConflictError, S3Store
+
+CONFIGURATION, ROLL = "Custom::NatsConfiguration", "Custom::NatsRoll"
+BACKUP_SECONDS = 840.0
+_log = logging.getLogger(__name__)
+_log.setLevel(logging.INFO)
+
+
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any] | None:
+    """Answer CloudFormation, go on waiting for what another run began, or do a task."""
+    if is_request(event):
+        provider = provide_roll if event["ResourceType"] == ROLL else provide_configuration
+        answer(event, lambda kind, properties: provider(event, context, kind, properties))
+        return None
+    return {"backup": back_up, "retire": retire}[event["task"]]()
+
+
+def provide_configuration(
+    event: Mapping[str, Any], context: object, request_type: RequestType, properties: Mapping[str, Any]
+) -> Answer:
+    """Make bucket and nodes hold what a deployment asks for.
+
+    Properties: `Request` (JSON as `ClusterRequest.from_plain` takes it), `Server` and `Agent` (JSON: bucket, key, sha256), and
+    `DestroyData` (`true` empties the bucket when the resource goes, since CloudFormation removes no bucket that holds something).
+    """
+    del context
+    store = S3Store(os.environ["BUCKET"])
+    if request_type == "Delete":
+        if properties.get("DestroyData") == "true":
+            store.purge(store.keys(""))
+        return Answer(store.address, {})
+    request = ClusterRequest.from_plain(json.loads(properties["Request"]))
+    back = request_type == "Update" and rolls_back(event)
+    assets = {name: json.loads(properties[name.capitalize()]) for name in ("server", "agent")}
+    brought = _configuration().deploy(request, assets, proceed=back)
+    nodes = _nodes()
+    if brought.configured and nodes and not back:
+        apply_streams(nodes, request)
+    return Answer(
+        store.address,
+        {
+            "Version": str(brought.version),
+            "Users": str(brought.users),
+            "Configured": ", ".join(brought.configured) or ("none: no node runs" if nodes else f"none: {SILENT}"),
+        },
+    )
+
+
+def provide_roll(
+    event: Mapping[str, Any], context: Any, request_type: RequestType, properties: Mapping[str, Any]
+) -> Answer | None:
+    """Wait until the nodes run on what the stack made, and have what JetStream keeps made there.
+
+    Properties: `Templates` and `Server`, whose change asks for a roll; the roll itself looks at what the machines are.
+    """
+    del properties
+    physical_id = os.environ["ROLL_DOCUMENT"]
+    nodes = _nodes()
+    if request_type == "Delete" or nodes is None:
+        return Answer(physical_id, {"Nodes": f"none: {SILENT}" if nodes is None else "gone"})
+    request = State(S3Store(os.environ["BUCKET"])).cluster().request
+    if request is None:
+        raise NodeError("there is no configuration to run on")
+    watch = RollWatch(
+        nodes=nodes,
+        expected=frozenset(node.name for node in request.nodes),
+        document=os.environ["ROLL_DOCUMENT"],
+        ssm=boto3.client("ssm"),
+        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
+    )
+    begun = event.get("Waiting")
+    try:
+        waiting = (
+            Waiting.from_plain(begun)
+            if begun
+            else watch.begin("first" if request_type == "Create" else "roll", event["RequestId"])
+        )
+        if not watch.go_on(waiting):
+            _hand_over(event, waiting)
+            return None
+    except NodeError:
+        if not rolls_back(event):
+            raise
+        _log.exception("the stack is on its way back, which this must not hold up")
+        return Answer(physical_id, {"Nodes": "NOT as they were: see the log of the function"})
+    apply_streams(nodes, request)
+    return Answer(physical_id, {"Nodes": ", ".join(sorted(watch.expected))})
+
+
+def _hand_over(event: Mapping[str, Any], waiting: Waiting) -> None:
+    """Have another run of this function go on where this one ends."""
+    boto3.client("lambda").invoke(
+        FunctionName=os.environ["AWS_LAMBDA_FUNCTION_NAME"],
+        InvocationType="Event",
+        Payload=json.dumps({**event, "Waiting": waiting.to_plain()}).encode(),
+    )
+    _log.info("another run goes on waiting: %s", waiting)
+
+
+def apply_streams(nodes: Nodes, request: ClusterRequest) -> None:
+    """Have a node make what JetStream is to keep.
+
+    Raises:
+        NodeError: It did not, such as where data would be lost by it.
+    """
+    wanted = {
+        "dry_run": False,
+        "allow_data_loss": [],
+        "streams": request.streams,
+        "consumers": request.consumers,
+        "buckets": request.buckets,
+    }
+    machine = nodes.any_healthy()
+    if machine is None:
+        raise NodeError("no node is well, so streams and buckets were not made")
+    outcome = nodes.run("streams", machine, wanted)
+    if not outcome.succeeded:
+        raise NodeError(f"streams and buckets were not made: {outcome.detail}")
+
+
+def back_up() -> dict[str, Any]:
+    """Have a node back up all streams and buckets; how old the last whole backup is, the nodes themselves measure.
+
+    Raises:
+        NodeError: None did.
+    """
+    nodes = _nodes()
+    if nodes is None:
+        return {"backup": None, "reason": SILENT}
+    machine = nodes.any_healthy()
+    if machine is None:
+        raise NodeError("no node is well, so nothing was backed up")
+    outcome = nodes.run("backup", machine, at_most_seconds=BACKUP_SECONDS)
+    if not outcome.succeeded:
+        raise NodeError(f"{machine} did not back up: {outcome.detail}")
+    return dict(outcome.answer)
+
+
+def retire() -> dict[str, Any]:
+    """Let only those connect, and do only what, the catalog asks for or a running task was told.
+
+    Raises:
+        NodeError: A node did not follow.
+    """
+    configuration = _configuration()
+    before = configuration.state.cluster()
+    if before.request is None:
+        return {"changed": False, "reason": "no deployment has asked for a cluster yet"}
+    usage = Usage(
+        os.environ["CLUSTER"], os.environ["STACK_PREFIX"], boto3.client("ecs"), boto3.client("cloudformation")
+    )
+    if under_way := usage.deployments_under_way():
+        return {"changed": False, "reason": f"a deployment is under way: {', '.join(under_way)}"}
+    users = users_in_use(before.request, usage.contracts())
+    try:
+        brought = configuration.retire(before, users)
+    except ConflictError as error:
+        return {"changed": False, "reason": f"a deployment came in between: {error}"}
+    gone = sorted({user.identity for user in before.users} - {user.identity for user in users})
+    return {"changed": brought.changed, "version": brought.version, "users": len(users), "retired": gone}
+
+
+def users_in_use(request: ClusterRequest, contracts: list[tuple[str, Mapping[str, Any]]]) -> tuple[User, ...]:
+    """Return the users that are asked for, each with what a running task may do besides, and those whose tasks still run."""
+    users = wanted_users(request)
+    for name, contract in contracts:
+        users = merged([service_user(request, name, contract)], users)
+    return users
+
+
+def _configuration() -> Configuration:
+    bucket = os.environ["BUCKET"]
+    return Configuration(bucket, State(S3Store(bucket)), _nodes(), boto3.client("s3"))
+
+
+def _nodes() -> Nodes | None:
+    """Return the nodes; None where none answers."""
+    if os.environ["WAIT_FOR_NODES"] != "true":
+        _log.info("nothing is asked of any node: %s", SILENT)
+        return None
+    commander = Commander(boto3.client("ec2"), boto3.client("ssm"))
+    return Nodes(os.environ["ENVIRONMENT"], os.environ["DOCUMENT_PREFIX"], commander)
