@@ -200,10 +200,11 @@ def role_arn(environment: Environment) -> str:
 
 def roll_script() -> str:
     """Return the steps and what they stand on as one script, which each step of the document holds once more."""
-    commander, steps = ((SCRIPTS / name).read_text(encoding="utf-8") for name in ("commander.py", "roll_steps.py"))
-    future = "from __future__ import annotations\n"
-    own = "from nats_platform.commander import Commander\n"
-    return f"{_lean(commander)}{_lean(steps.replace(future, '').replace(own, ''))}"
+    script = "".join((SCRIPTS / name).read_text(encoding="utf-8") for name in ("commander.py", "roll_steps.py"))
+    # Annotations as text would have dataclasses look for a module of this name, and nobody says how the script is loaded.
+    for line in ("from __future__ import annotations\n", "from nats_platform.commander import Commander\n"):
+        script = script.replace(line, "")
+    return _lean(script)
 
 
 def _lean(source: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.synthesis import Fleet, small_fleet, whole_fleet
+from tests.synthesis import Fleet, small_fleet
 
 USER = "AWS::ElastiCache::User"
 
@@ -116,7 +116,3 @@ def test_nats_machines_and_disks_are_hardened(fleet: Fleet) -> None:
     for volume in fleet.resources("AWS::EC2::Volume"):
         assert volume["Encrypted"] is True
         assert fleet.followed(volume.part, volume["KmsKeyId"]).type == "AWS::KMS::Key"
-
-
-def test_an_edit_of_the_catalog_changes_nothing_of_nats() -> None:
-    assert small_fleet("prod").templates["nats"] == whole_fleet("prod").templates["nats"]

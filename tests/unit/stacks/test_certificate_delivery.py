@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from fleet_constructs.certificate_delivery import ENVIRONMENT_TAG, NODE_SECONDS, SCRIPT, SLOT_TAG
+from fleet_constructs.certificate_delivery import NODE_SECONDS, SCRIPT
 from functions import delivery
+from nats_platform.commander import ENVIRONMENT_TAG, SLOT_TAG
 from tests.synthesis import Fleet, Resource, small_fleet
 
 ARN = "arn:${AWS::Partition}"
@@ -87,11 +88,16 @@ def test_the_function_waits_longer_than_the_document_lasts() -> None:
     assert delivery.NODE_SECONDS > NODE_SECONDS
 
 
-def test_the_function_may_run_this_document_on_the_nodes_of_this_environment_and_nothing_else(prod: Fleet) -> None:
+def test_the_function_may_deliver_to_the_nodes_of_this_environment_and_look_at_them_and_nothing_else(
+    prod: Fleet,
+) -> None:
     found = statements(prod)
 
     assert [s["Resource"] for s in found.values() if "ssm:SendCommand" in s["Action"]] == [
-        f"{ARN}:ssm:{HERE}:document/gaming-system-prod-deliver-certificates",
+        [
+            f"{ARN}:ssm:{HERE}:document/gaming-system-prod-deliver-certificates",
+            f"{ARN}:ssm:{HERE}:document/gaming-system-prod-nats-status",
+        ],
         f"{ARN}:ec2:{HERE}:instance/*",
     ]
     assert found["OnNodes"]["Condition"] == {
@@ -121,7 +127,6 @@ def test_the_document_is_there_before_the_first_certificate(fleet: Fleet) -> Non
 
 
 def test_the_machines_carry_the_tags_that_the_function_finds_them_by(fleet: Fleet) -> None:
-    assert (delivery.SLOT_TAG, delivery.ENVIRONMENT_TAG) == (SLOT_TAG, ENVIRONMENT_TAG)
     tags = []
     for template in fleet.resources("AWS::EC2::LaunchTemplate"):
         of_instance = next(
@@ -135,7 +140,7 @@ def test_the_machines_carry_the_tags_that_the_function_finds_them_by(fleet: Flee
     ]
 
 
-def test_a_node_reads_its_own_certificates_and_nothing_else(prod: Fleet) -> None:
+def test_a_node_reads_its_own_certificates_and_the_provisioners_and_nothing_else(prod: Fleet) -> None:
     templates = prod.resources("AWS::EC2::LaunchTemplate")
     for number, template in enumerate(templates, start=1):
         profile = prod.followed("nats", template["LaunchTemplateData"]["IamInstanceProfile"]["Arn"])
@@ -145,6 +150,7 @@ def test_a_node_reads_its_own_certificates_and_nothing_else(prod: Fleet) -> None
         assert read["Action"] == ["s3:GetObject", "s3:GetObjectVersion"]
         assert sorted(read["Resource"]) == [
             f"{BUCKET}/ca/certificates/*",
+            f"{BUCKET}/client/provisioner/*",
             f"{BUCKET}/route/nats-{number}/*",
             f"{BUCKET}/server/nats-{number}/*",
         ]

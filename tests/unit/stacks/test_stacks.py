@@ -61,7 +61,7 @@ def test_no_stack_waits_for_itself(fleet: Fleet) -> None:
         ("network", set()),
         ("monitoring", set()),
         ("certificates", {"network", "monitoring"}),
-        ("nats", {"network", "certificates"}),
+        ("nats", {"network", "monitoring", "certificates"}),
         ("cache", {"network"}),
     ],
 )

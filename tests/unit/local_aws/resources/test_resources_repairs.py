@@ -57,6 +57,26 @@ def test_requests_to_a_bucket_are_not_logged_into_another(world: World) -> None:
     assert s3.list_objects_v2(Bucket=logs)["KeyCount"] == 0
 
 
+@pytest.mark.parametrize(("prefix", "taken"), [("one/", True), ("two/", True), ("three/", False)])
+def test_logs_go_where_a_statement_about_several_prefixes_lets_them(world: World, prefix: str, *, taken: bool) -> None:
+    logs = world.bucket("logs")
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": [f"arn:aws:s3:::{logs}/one/*", f"arn:aws:s3:::{logs}/two/*"],
+    }
+    world.make("AWS::S3::BucketPolicy", Bucket=logs, PolicyDocument=document(statement))
+    logging = {"DestinationBucketName": logs, "LogFilePrefix": prefix}
+
+    if taken:
+        world.make("AWS::S3::Bucket", BucketName="watched", LoggingConfiguration=logging)
+        assert world.client("s3").get_bucket_logging(Bucket="watched")["LoggingEnabled"]["TargetPrefix"] == prefix
+    else:
+        with refused("InvalidTargetBucketForLogging"):
+            world.make("AWS::S3::Bucket", BucketName="watched", LoggingConfiguration=logging)
+
+
 def test_a_command_that_nobody_carries_out_is_not_delivered(world: World) -> None:
     ssm = world.client("ssm")
     others = another_instance(world)
