@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import boto3
+from botocore.exceptions import ClientError
 
 LONGEST_REASON = 1000  # characters; the whole answer may have 4,096 bytes
 _ANSWER_SECONDS = 30
@@ -45,7 +46,13 @@ def rolls_back(event: Mapping[str, Any]) -> bool:
     A node that does not follow then must not hold up the way back: that would leave the whole stack in a state that only a person
     can end, and help nobody.
     """
-    (stack,) = boto3.client("cloudformation").describe_stacks(StackName=event["StackId"])["Stacks"]
+    try:
+        (stack,) = boto3.client("cloudformation").describe_stacks(StackName=event["StackId"])["Stacks"]
+    except ClientError as error:
+        _log.warning(
+            "whether the stack is on its way back could not be seen, so it is taken for one that goes on: %s", error
+        )
+        return False
     return "ROLLBACK" in stack["StackStatus"]
 
 

@@ -61,7 +61,7 @@ def stack() -> Iterator[Stack]:
         def log_message(self, *_: Any) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Taker) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         told.url = f"http://127.0.0.1:{server.server_address[1]}/answer?signature=s"
         yield told
@@ -81,6 +81,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "CLUSTER": CLUSTER,
         "ENVIRONMENT": "test",
         "DELIVERY_DOCUMENT": "gaming-system-test-deliver-certificates",
+        "DOCUMENT_PREFIX": "gaming-system-test-nats-",
         "WAIT_FOR_NODES": "true",
     }.items():
         monkeypatch.setenv(name, value)

@@ -14,9 +14,19 @@ import pytest
 
 from functions import certificates
 from functions.certificates import REQUEST_KEY, handler
+from functions.nats_nodes import SILENT
 from tests.certificates import plain_request
 from tests.unit.functions.conftest import BUCKET, CLUSTER, PASSPHRASE, PASSPHRASE_SECRET, Stack
-from tls import Delivered, Delivery, Release, S3Store, Sources, pointers
+from tls import (
+    Delivered,
+    Delivery,
+    Observations,
+    Release,
+    S3Store,
+    Sources,
+    observations_from_plain,
+    pointers,
+)
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -230,7 +240,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Nodes:
     """Nodes in the place of Systems Manager's."""
     nodes = Nodes()
 
-    def make(document: str, environment: str) -> Nodes:
+    def make(document: str, environment: str, _: object) -> Nodes:
         assert (document, environment) == ("gaming-system-test-deliver-certificates", "test")
         return nodes
 
@@ -246,13 +256,41 @@ def test_deployment_and_schedule_both_deliver(stack: Stack, nodes: Nodes) -> Non
 
 
 @pytest.mark.usefixtures("nodes")
-def test_a_node_that_took_no_delivery_ends_no_deployment_but_is_told_of_and_measured(
-    stack: Stack, capsys: pytest.CaptureFixture[str]
+def test_a_node_that_took_no_delivery_fails_the_deployment_once_all_is_in_the_bucket(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(certificates, "rolls_back", lambda _: False)
+
     told = ask(stack, "Create")
 
-    assert told["Status"] == "SUCCESS"
-    assert told["Data"]["Delivery"] == "nats-1 done, nats-2 FAILED"
+    assert told["Status"] == "FAILED"
+    assert "a node did not take them: nats-2: FAILED: it has expired" in told["Reason"]
+    assert len(pointers(S3Store(BUCKET))) == 5
+    assert REQUEST_KEY in keys()
+    assert metrics(capsys)["failed_deliveries"] == 1
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_node_that_took_no_delivery_does_not_hold_up_a_stack_on_its_way_back(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificates, "rolls_back", lambda _: True)
+
+    told = ask(stack, "Update")
+
+    assert (told["Status"], told["Data"]["Delivery"]) == ("SUCCESS", "nats-1 done, nats-2 FAILED")
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_node_that_took_no_delivery_is_told_of_by_the_schedule_which_goes_on(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(certificates, "rolls_back", lambda _: False)
+    ask(stack, "Create")
+    capsys.readouterr()
+
+    assert handler({}, None) is not None
+
     assert metrics(capsys)["failed_deliveries"] == 1
 
 
@@ -284,8 +322,67 @@ def test_where_no_node_answers_nothing_waits_for_one_and_it_is_said(
         told = ask(stack, "Create")
 
     assert told["Status"] == "SUCCESS"
-    assert told["Data"]["Delivery"] == "none: no node answers in this environment"
+    assert told["Data"]["Delivery"] == f"none: {SILENT}"
     assert "nats.wait_for_nodes is false" in caplog.text
+
+
+class Observer:
+    """Nodes that say what they serve: one certificate that the store does not hold, with three days left; one says nothing."""
+
+    class nodes:  # noqa: N801  # it stands for an attribute
+        @staticmethod
+        def machines() -> dict[str, str]:
+            return {"nats-1": "i-1"}
+
+    def observe(self) -> Observations:
+        return observations_from_plain(self.look()[0], where="the test")
+
+    def look(self) -> tuple[dict[str, Any], list[str]]:
+        now = datetime.now(UTC)
+        served = {"fingerprint": "5e" * 32, "not_after": (now + timedelta(days=3)).isoformat()}
+        node = {"name": "node/nats-1", "serves": {"server": served}, "trusts": {}, "peers": []}
+        return {"taken_at": now.isoformat(), "consumers": [node]}, ["nats-2 did not say what it serves: TimedOut"]
+
+
+@pytest.fixture
+def observer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificates, "_observer", lambda _: Observer())
+
+
+@pytest.mark.usefixtures("observer")
+def test_the_schedule_tells_where_the_wire_shows_something_else_than_the_store_holds(
+    stack: Stack, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    ask(stack, "Create")
+    capsys.readouterr()
+
+    with caplog.at_level(logging.WARNING, logger="functions"):
+        told = handler({}, None)
+
+    assert told is not None
+    missed, silent = told["findings"]
+    assert "node/nats-1 serves the server certificate 5e5e5e5e5e5e5e5e" in missed
+    assert silent == "nats-2 did not say what it serves: TimedOut"
+    assert missed in caplog.text
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["Service"], round(line.get("days_left", 0))) for line in lines][1] == ("certificates-wire", 3)
+
+
+@pytest.mark.usefixtures("observer")
+def test_an_operator_is_given_what_was_seen(stack: Stack) -> None:
+    ask(stack, "Create")
+
+    told = handler({"task": "observe"}, None)
+
+    assert told is not None
+    assert [consumer["name"] for consumer in told["observations"]["consumers"]] == ["node/nats-1"]
+    assert len(told["silent"]) == 1
+
+
+def test_where_no_node_answers_an_operator_is_told_that_nothing_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAIT_FOR_NODES", "false")
+
+    assert handler({"task": "observe"}, None) == {"observations": None, "silent": [SILENT]}
 
 
 def metrics(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:

@@ -7,9 +7,11 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
-from functions.custom_resource import LONGEST_REASON, Answer, RequestType, answer, is_request
+from functions.custom_resource import LONGEST_REASON, Answer, RequestType, answer, is_request, rolls_back
 from tests.unit.functions.conftest import Stack
 
 LONGEST_ANSWER = 4096
@@ -85,3 +87,40 @@ def test_a_long_reason_is_cut_since_cloudformation_takes_no_long_answer(stack: S
     (told,) = stack.answers
     assert len(told["Reason"]) == LONGEST_REASON
     assert len(json.dumps(told, ensure_ascii=False).encode()) < LONGEST_ANSWER
+
+
+def test_where_another_run_is_going_to_answer_this_one_does_not(stack: Stack) -> None:
+    answer(stack.request("Update"), lambda *_: None)
+
+    assert stack.answers == []
+
+
+class CloudFormation:
+    """Knows of one stack."""
+
+    def __init__(self, status: str | None) -> None:
+        self.status = status
+
+    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803  # as boto3 takes it
+        assert StackName == "arn:aws:cloudformation:us-east-1:1:stack/s/1"
+        if self.status is None:
+            raise ClientError({"Error": {"Code": "Throttling", "Message": "later"}}, "DescribeStacks")
+        return {"Stacks": [{"StackStatus": self.status}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "back"),
+    [
+        ("UPDATE_IN_PROGRESS", False),
+        ("CREATE_IN_PROGRESS", False),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", True),
+        ("ROLLBACK_IN_PROGRESS", True),
+        (None, False),
+    ],
+)
+def test_a_stack_that_is_on_its_way_back_is_seen(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, status: str | None, *, back: bool
+) -> None:
+    monkeypatch.setattr(boto3, "client", lambda _: CloudFormation(status))
+
+    assert rolls_back(stack.request("Update")) is back

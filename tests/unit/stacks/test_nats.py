@@ -412,7 +412,7 @@ def test_a_step_of_the_roll_ends_before_systems_manager_ends_it(fleet: Fleet) ->
 def test_the_script_of_the_roll_runs_by_itself_and_has_nothing_that_would_be_replaced() -> None:
     script = roll_script()
     scope: dict[str, Any] = {"__name__": "script"}
-    exec(compile(script, "script", "exec"), scope)  # noqa: S102  # that it can be is what is tested
+    exec(compile(script, "script", "exec", dont_inherit=True), scope)  # noqa: S102  # that it can be is what is tested
     assert {"plan", "replace", "await_machine", "gate"} <= scope.keys()
     assert "{{" not in script
     assert "nats_platform" not in script
