@@ -46,6 +46,20 @@ CACHE_PORT = 6379
 NatsCommand = Literal["configure", "gate", "leave", "status", "streams", "backup", "restore"]
 NATS_COMMANDS: tuple[NatsCommand, ...] = ("configure", "gate", "leave", "status", "streams", "backup", "restore")
 
+NATS_ALARM_KINDS = (
+    "leaderless",
+    "routes-missing",
+    "slow-consumers",
+    "disk",
+    "memory",
+    "store",
+    "authentication-failures",
+    "replica-lag",
+    "unhealthy",
+    "backup-age",
+    "node-down",
+)
+
 AlarmKind = Literal["cpu-high", "memory-high", "tasks-low"]
 ALARM_KINDS: tuple[AlarmKind, ...] = ("cpu-high", "memory-high", "tasks-low")
 PRODUCTION = "prod"

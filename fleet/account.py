@@ -15,12 +15,14 @@ from fleet.errors import InputError
 from fleet.local.server import ENVIRONMENT, LocalAws, RunningServer
 
 if TYPE_CHECKING:
+    from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_kms import KMSClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 30
 _ATTEMPTS = 4
+_FUNCTION_SECONDS = 910
 _CONNECTIONS = 16
 
 
@@ -101,6 +104,18 @@ class Account:
         return client
 
     @cached_property
+    def functions(self) -> LambdaClient:
+        """Functions of ours, which are waited for as long as they may run and never called twice."""
+        client: LambdaClient = self._client("lambda", read_timeout=_FUNCTION_SECONDS, retries={"total_max_attempts": 1})
+        return client
+
+    @cached_property
+    def groups(self) -> AutoScalingClient:
+        """Auto Scaling groups of machines."""
+        client: AutoScalingClient = self._client("autoscaling")
+        return client
+
+    @cached_property
     def kms(self) -> KMSClient:
         """Keys."""
         client: KMSClient = self._client("kms")
@@ -136,8 +151,8 @@ class Account:
         client: SSMClient = self._client("ssm")
         return client
 
-    def _client(self, service: str) -> Any:
-        return _client(self._session, service, self.server, self._lock)
+    def _client(self, service: str, **changes: Any) -> Any:
+        return _client(self._session, service, self.server, self._lock, **changes)
 
 
 def open_account(environment: Environment, local_aws: LocalAws | None = None) -> Account:
@@ -188,16 +203,21 @@ def _aws_account(environment: Environment) -> Account:
 
 
 def _client(
-    session: boto3.Session, service: str, server: RunningServer | None = None, lock: threading.Lock | None = None
+    session: boto3.Session,
+    service: str,
+    server: RunningServer | None = None,
+    lock: threading.Lock | None = None,
+    **changes: Any,
 ) -> Any:
-    config = Config(
-        retries={"mode": "standard", "max_attempts": _ATTEMPTS},
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-        max_pool_connections=_CONNECTIONS,
+    settings: dict[str, Any] = {
+        "retries": {"mode": "standard", "max_attempts": _ATTEMPTS},
+        "connect_timeout": _CONNECT_SECONDS,
+        "read_timeout": _READ_SECONDS,
+        "max_pool_connections": _CONNECTIONS,
         # A proxy of the user's must not get what is meant for loopback.
-        proxies={} if server else None,
-    )
+        "proxies": {} if server else None,
+    }
+    config = Config(**settings | changes)
     # Requests may come from several threads, but a session makes one client at a time.
     with lock or threading.Lock():
         return session.client(service, endpoint_url=server.endpoint if server else None, config=config)  # type: ignore[call-overload]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,8 +12,28 @@ from catalog.catalog import Catalog
 from catalog.environment import Environment
 from catalog.identities import certificate_request
 from fleet.account import Account, open_account
-from tls import CertificateRequest, Issuer, Passphrase, PassphraseSource, S3Store, Store
+from fleet.functions import ask
+from tls import (
+    CertificateRequest,
+    Issuer,
+    Observations,
+    Passphrase,
+    PassphraseSource,
+    S3Store,
+    Store,
+    observations_from_plain,
+)
 from tls.cli_inputs import PASSPHRASE_VARIABLE, open_store, passphrase_source
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was seen of the wire."""
+
+    observations: Observations | None
+    """None where no node answers."""
+    silent: tuple[str, ...]
+    """Why somebody, or everybody, is not among it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +43,8 @@ class Certificates:
     request: CertificateRequest
     store: Store
     passphrase: PassphraseSource
+    observe: Callable[[], Observed]
+    """Looks at the wire, where there is one."""
 
     def issuer(self, requester: str) -> Issuer:
         """Return what issues into the store."""
@@ -41,12 +64,30 @@ def open_certificates(catalog: Catalog, environment: Environment, address: str |
     """
     request = CertificateRequest.from_plain(certificate_request(catalog, environment.name))
     if address and not address.startswith("s3://"):
-        return Certificates(request, open_store(address), passphrase_source(address))
+        return Certificates(request, open_store(address), passphrase_source(address), lambda: _NOBODY)
     account = open_account(environment)
     bucket = (address or "").removeprefix("s3://").rstrip("/") or names.certificates_bucket(
         environment.name, account.account_id, account.region
     )
-    return Certificates(request, S3Store(bucket, account.s3), _kept_passphrase(account, environment.name))
+    return Certificates(
+        request,
+        S3Store(bucket, account.s3),
+        _kept_passphrase(account, environment.name),
+        lambda: _NOBODY if address else _observed(account, environment),
+    )
+
+
+_NOBODY = Observed(None, ("nobody looks at the wire of another store than the environment's own",))
+
+
+def _observed(account: Account, environment: Environment) -> Observed:
+    """Have the deployment's function look: it may ask the nodes, which a person need not."""
+    if not environment.nats.wait_for_nodes:
+        return Observed(None, (f"no node answers in {environment.name} (nats.wait_for_nodes is false)",))
+    told = ask(account, names.certificates_function(environment.name), {"task": "observe"})
+    plain = told["observations"]
+    seen = None if plain is None else observations_from_plain(plain, where="what the function says")
+    return Observed(seen, tuple(told["silent"]))
 
 
 def _kept_passphrase(account: Account, environment: str) -> PassphraseSource:

@@ -1,8 +1,10 @@
 """The function of the NATS cluster: CloudFormation calls it for two resources, a schedule and an operator for two tasks.
 
 `Custom::NatsConfiguration` has the bucket, and then each node that runs, hold what the catalog asks for; it needs no machine, and the
-first one finds its configuration by it. `Custom::NatsRoll` waits until the machines are there and whole, or rolls them. The
-tasks are `backup` and `retire`: take away what no task uses any more.
+first one finds its configuration by it. `Custom::NatsRoll` waits until the machines are there and whole, or rolls them.
+
+The tasks of the schedule are `backup`, and `retire`: take away what no task uses any more. An operator has `status`, `streams` and
+`restore` besides.
 
 Environment: BUCKET, CLUSTER, ENVIRONMENT, STACK_PREFIX, DOCUMENT_PREFIX, ROLL_DOCUMENT, WAIT_FOR_NODES (`false` where no node answers).
 """
@@ -12,7 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import boto3
@@ -29,7 +31,8 @@ from nats_platform.request import ClusterRequest
 from tls import ConflictError, S3Store
 
 CONFIGURATION, ROLL = "Custom::NatsConfiguration", "Custom::NatsRoll"
-BACKUP_SECONDS = 840.0
+TASK_SECONDS = 840.0
+NOTHING_ASKED = "no deployment has asked for a cluster yet"
 _log = logging.getLogger(__name__)
 _log.setLevel(logging.INFO)
 
@@ -40,7 +43,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any] | None:
         provider = provide_roll if event["ResourceType"] == ROLL else provide_configuration
         answer(event, lambda kind, properties: provider(event, context, kind, properties))
         return None
-    return {"backup": back_up, "retire": retire}[event["task"]]()
+    tasks = {"backup": back_up, "retire": retire, "status": status, "streams": change_streams, "restore": restore}
+    return tasks[event["task"]](event)
 
 
 def provide_configuration(
@@ -125,15 +129,17 @@ def _hand_over(event: Mapping[str, Any], waiting: Waiting) -> None:
     _log.info("another run goes on waiting: %s", waiting)
 
 
-def apply_streams(nodes: Nodes, request: ClusterRequest) -> None:
-    """Have a node make what JetStream is to keep.
+def apply_streams(
+    nodes: Nodes, request: ClusterRequest, *, allow_data_loss: Sequence[str] = (), dry_run: bool = False
+) -> Mapping[str, Any]:
+    """Have a node make what JetStream is to keep, and return what it changed.
 
     Raises:
         NodeError: It did not, such as where data would be lost by it.
     """
     wanted = {
-        "dry_run": False,
-        "allow_data_loss": [],
+        "dry_run": dry_run,
+        "allow_data_loss": list(allow_data_loss),
         "streams": request.streams,
         "consumers": request.consumers,
         "buckets": request.buckets,
@@ -144,9 +150,59 @@ def apply_streams(nodes: Nodes, request: ClusterRequest) -> None:
     outcome = nodes.run("streams", machine, wanted)
     if not outcome.succeeded:
         raise NodeError(f"streams and buckets were not made: {outcome.detail}")
+    return outcome.answer
 
 
-def back_up() -> dict[str, Any]:
+def change_streams(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Make what JetStream is to keep as the last deployment asked, and lose data where that is allowed by name.
+
+    Raises:
+        NodeError: It was not made.
+    """
+    nodes, request = _nodes(), State(S3Store(os.environ["BUCKET"])).cluster().request
+    if nodes is None or request is None:
+        return {"changed": [], "reason": SILENT if nodes is None else NOTHING_ASKED}
+    allowed, dry_run = event.get("allow_data_loss", []), bool(event.get("dry_run"))
+    return dict(apply_streams(nodes, request, allow_data_loss=allowed, dry_run=dry_run))
+
+
+def restore(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Have a node restore streams and buckets from a backup.
+
+    Raises:
+        NodeError: It did not.
+    """
+    wanted = {name: event[name] for name in ("backup", "streams", "overwrite")}
+    nodes = _nodes()
+    if nodes is None:
+        return {"restored": [], "reason": SILENT}
+    machine = nodes.any_healthy()
+    if machine is None:
+        raise NodeError("no node is well, so nothing was restored")
+    outcome = nodes.run("restore", machine, wanted, at_most_seconds=TASK_SECONDS)
+    if not outcome.succeeded:
+        raise NodeError(f"{machine} did not restore: {outcome.detail}")
+    return dict(outcome.answer)
+
+
+def status(_: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the machines are to run on, and what each that runs says of itself."""
+    nodes = _nodes()
+    current = State(S3Store(os.environ["BUCKET"])).current()
+    told: dict[str, Any] = {"wanted": dict(current.plain), "nodes": {}}
+    if nodes is None:
+        return {**told, "reason": SILENT}
+    for node, machine in nodes.machines().items():
+        outcome = nodes.run("status", machine)
+        told["nodes"][node] = {
+            "machine": machine,
+            "status": dict(outcome.answer) if outcome.succeeded else None,
+            "detail": "" if outcome.succeeded else outcome.detail,
+        }
+    return told
+
+
+def back_up(_: Mapping[str, Any]) -> dict[str, Any]:
     """Have a node back up all streams and buckets; how old the last whole backup is, the nodes themselves measure.
 
     Raises:
@@ -158,13 +214,13 @@ def back_up() -> dict[str, Any]:
     machine = nodes.any_healthy()
     if machine is None:
         raise NodeError("no node is well, so nothing was backed up")
-    outcome = nodes.run("backup", machine, at_most_seconds=BACKUP_SECONDS)
+    outcome = nodes.run("backup", machine, at_most_seconds=TASK_SECONDS)
     if not outcome.succeeded:
         raise NodeError(f"{machine} did not back up: {outcome.detail}")
     return dict(outcome.answer)
 
 
-def retire() -> dict[str, Any]:
+def retire(_: Mapping[str, Any]) -> dict[str, Any]:
     """Let only those connect, and do only what, the catalog asks for or a running task was told.
 
     Raises:
@@ -173,7 +229,7 @@ def retire() -> dict[str, Any]:
     configuration = _configuration()
     before = configuration.state.cluster()
     if before.request is None:
-        return {"changed": False, "reason": "no deployment has asked for a cluster yet"}
+        return {"changed": False, "reason": NOTHING_ASKED}
     usage = Usage(
         os.environ["CLUSTER"], os.environ["STACK_PREFIX"], boto3.client("ecs"), boto3.client("cloudformation")
     )

@@ -85,9 +85,10 @@ def back(store: StoreOption, observations: ObservationsOption = None, *, form: F
         _show(go_back(open_store(store), load_observations(observations), Sources().now()), form)
 
 
-def _show(record: AuthorityRecord, form: Format) -> None:
+def phase_told(record: AuthorityRecord) -> tuple[dict[str, object], list[str]]:
+    """Return how far a rollover is, and what comes next: as plain data, and as lines."""
     trusted = [authority.id for authority in record.authorities]
-    plain = {
+    plain: dict[str, object] = {
         "phase": str(record.phase),
         "issuing": record.issuing,
         "trusted": trusted,
@@ -97,4 +98,9 @@ def _show(record: AuthorityRecord, form: Format) -> None:
         f"phase {record.phase}: {', '.join(trusted)} trusted, {record.issuing} issues",
         f"next: {_NEXT_STEP[record.phase]}",
     ]
+    return plain, lines
+
+
+def _show(record: AuthorityRecord, form: Format) -> None:
+    plain, lines = phase_told(record)
     print_result(form, plain, lines)

@@ -1,4 +1,4 @@
-"""The dashboard of the fleet: a row a group, with replicas, CPU and memory of its services."""
+"""The dashboard of the fleet: a row for NATS, and a row a group, with replicas, CPU and memory of its services."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from catalog import names
 from catalog.catalog import Catalog
 from catalog.environment import Environment
 from catalog.service import Service
+from fleet_constructs.nats_scripts import METRICS_NAMESPACE
 
 FULL_WIDTH = 24
 GRAPHS_IN_ROW = 3
@@ -20,8 +21,8 @@ def dashboard_body(catalog: Catalog, environment: Environment) -> dict[str, Any]
 
     Everything in it is a literal name, so that the dashboard never holds on to a service's stack.
     """
-    widgets: list[dict[str, Any]] = []
-    top = 0
+    widgets = _nats(environment)
+    top = HEADER_HEIGHT + GRAPH_HEIGHT
     for group, description in ((name, group.description) for name, group in catalog.groups.items()):
         enabled = [service for service in catalog.enabled if service.group == group]
         off = [service for service in catalog.disabled if service.group == group]
@@ -41,6 +42,55 @@ def dashboard_body(catalog: Catalog, environment: Environment) -> dict[str, Any]
             ]
             top += GRAPH_HEIGHT
     return {"widgets": widgets}
+
+
+def _nats(environment: Environment) -> list[dict[str, Any]]:
+    """Return the row of the cluster: the worst of its machines at each moment, as the alarms see it."""
+    width = FULL_WIDTH // GRAPHS_IN_ROW
+    header = {
+        "markdown": "## NATS: the worst of the three machines; fewer than three reports a minute is one that is down"
+    }
+    graphs = (
+        ("Machines that report", "SampleCount", {"nats": ("routes_missing",)}),
+        (
+            "Disk, memory and store in use, %",
+            "Maximum",
+            {"nats": ("disk_used_percent", "memory_used_percent"), "nats-jetstream": ("store_used_percent",)},
+        ),
+        (
+            "Faults",
+            "Maximum",
+            {
+                "nats": ("routes_missing", "slow_consumers", "authentication_failures"),
+                "nats-jetstream": ("leaderless", "replica_lag", "unhealthy"),
+            },
+        ),
+    )
+    return [
+        _widget("text", 0, 0, FULL_WIDTH, HEADER_HEIGHT, header),
+        *(
+            _widget("metric", column * width, HEADER_HEIGHT, width, GRAPH_HEIGHT, _platform_graph(*graph, environment))
+            for column, graph in enumerate(graphs)
+        ),
+    ]
+
+
+def _platform_graph(
+    title: str, statistic: str, metrics: dict[str, tuple[str, ...]], environment: Environment
+) -> dict[str, Any]:
+    return {
+        "title": title,
+        "view": "timeSeries",
+        "region": environment.region,
+        "stat": statistic,
+        "period": 60,
+        "yAxis": {"left": {"min": 0}},
+        "metrics": [
+            [METRICS_NAMESPACE, name, "Environment", environment.name, "Service", service, {"label": name}]
+            for service, of_service in metrics.items()
+            for name in of_service
+        ],
+    }
 
 
 def _replicas(environment: Environment) -> tuple[str, str, str]:

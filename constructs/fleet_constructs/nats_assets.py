@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -14,9 +13,9 @@ from fleet_constructs.errors import PackagesMissingError
 from fleet_constructs.python_function import ROOT, STAGED
 from nats_platform.agent import build_agent
 from nats_platform.packages import Package, PackageMissingError
-from nats_platform.server_package import build_server_package
+from nats_platform.server_package import Architecture, build_server_package
 
-MACHINES_ARCHITECTURE = "arm64"
+MACHINES_ARCHITECTURE: Architecture = "arm64"
 
 
 class NatsAssets(Construct):
@@ -27,7 +26,7 @@ class NatsAssets(Construct):
         try:
             server, agent = build_server_package(MACHINES_ARCHITECTURE, STAGED), build_agent(STAGED)
         except PackageMissingError as error:
-            raise PackagesMissingError(Path(error.folder).relative_to(ROOT)) from error
+            raise PackagesMissingError(error.folder.relative_to(ROOT)) from error
         self.server_sha256 = server.sha256
         self._server = self._asset("Server", server)
         self._agent = self._asset("Agent", agent)

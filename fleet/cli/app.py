@@ -23,6 +23,7 @@ class FleetGroup(LazyGroup):
         "diff": LazyCommand("fleet.cli.diff_command", "Show what a deployment would change."),
         "destroy": LazyCommand("fleet.cli.destroy_command", "Remove an environment, all but what is retained."),
         "certs": LazyCommand("fleet.cli.certs_commands", "Issue, renew and look at the certificates."),
+        "nats": LazyCommand("fleet.cli.nats_commands", "Look at the NATS cluster, roll it, back it up, restore it."),
         "images": LazyCommand("fleet.cli.images_commands", "Check and push the container images."),
         "local": LazyCommand("fleet.cli.local_commands", "Start, find and stop the AWS on this machine."),
     }

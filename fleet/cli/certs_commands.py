@@ -5,17 +5,36 @@ from __future__ import annotations
 import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from catalog import load_catalog, load_environment
+from catalog import load_catalog, load_environment, names
 from fleet.certs import Certificates, open_certificates
-from fleet.cli.options import DEFAULT_CATALOG, CatalogOption, EnvOption
-from fleet.cli.output import new_app
+from fleet.cli.ask import confirm
+from fleet.cli.options import DEFAULT_CATALOG, CatalogOption, EnvOption, YesOption
+from fleet.cli.output import new_app, say
 from fleet.errors import FleetError, InputError, WantingError
-from tls import Report, Sources, TlsError, audit, bring_about, mirror, take_status
+from tls import (
+    AuthorityRecord,
+    Observations,
+    Phase,
+    Report,
+    Sources,
+    TlsError,
+    advance,
+    audit,
+    begin,
+    bring_about,
+    go_back,
+    mirror,
+    require_record,
+    take_status,
+)
+from tls.cli_inputs import ObservationsOption, load_observations
 from tls.cli_output import Format, mirror_lines, print_result, report_lines, status_lines
+from tls.cli_rollover import phase_told
 
 StoreOption = Annotated[
     str | None, typer.Option("--store", help="DIR or s3://BUCKET; the environment's own bucket where it is missing.")
@@ -71,12 +90,16 @@ def status(
     store: StoreOption = None,
     form: FormOption = Format.TEXT,
 ) -> None:
-    """Show each certificate and the days that it has left; exit 1 where one is missing, late or superfluous."""
+    """Show each certificate, the days that it has left and who serves it; exit 1 where one is missing, late or superfluous."""
     with _told():
         certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
-        found = take_status(certificates.store, certificates.request, None, Sources().now())
-        print_result(form, found.to_plain(), status_lines(found))
-        raise typer.Exit(found.exit_code)
+        seen = certificates.observe()
+        found = take_status(certificates.store, certificates.request, seen.observations, Sources().now())
+        print_result(form, {**found.to_plain(), "not_seen": list(seen.silent)}, status_lines(found))
+        for line in seen.silent:
+            say(f"not seen: {line}")
+        wanting = found.exit_code or (1 if seen.observations and seen.silent else 0)
+        raise typer.Exit(wanting)
 
 
 @app.command()
@@ -119,6 +142,115 @@ def publish(
             "unchanged": mirrored.unchanged,
         }
         print_result(form, plain, mirror_lines(mirrored, dry_run=dry_run))
+
+
+rollover_app = new_app("Replace the authority without a refused connection, phase by phase; deploy between the phases.")
+app.add_typer(rollover_app, name="rollover")
+
+
+@rollover_app.command("begin")
+def rollover_begin(
+    *,
+    env: EnvOption = "local",
+    catalog: CatalogOption = DEFAULT_CATALOG,
+    store: StoreOption = None,
+    keep_root: Annotated[
+        bool, typer.Option("--keep-root", help="Keep the root, whose key must be online; never after a key was lost.")
+    ] = False,
+    yes: YesOption = False,
+    form: FormOption = Format.TEXT,
+) -> None:
+    """Make a new authority and have it trusted beside the old one."""
+    with _told():
+        certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
+        _agreed(env, "begin to replace the certificate authority", yes=yes)
+        record = begin(
+            certificates.store,
+            certificates.request,
+            passphrase=certificates.passphrase,
+            sources=Sources(),
+            requester=_caller(),
+            keeps_root=keep_root,
+        )
+        _show_phase(record, form)
+
+
+@rollover_app.command("advance")
+def rollover_advance(
+    to: Annotated[Phase, typer.Option("--to", help="The phase to begin.")],
+    *,
+    env: EnvOption = "local",
+    catalog: CatalogOption = DEFAULT_CATALOG,
+    store: StoreOption = None,
+    observations: ObservationsOption = None,
+    yes: YesOption = False,
+    form: FormOption = Format.TEXT,
+) -> None:
+    """Begin the next phase, if what is served proves that it may; the nodes are asked unless a file tells."""
+    with _told():
+        certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
+        seen = _seen(certificates, observations)
+        if seen is None:
+            raise InputError("nobody could look at the wire; give what was seen: --observations FILE")
+        _agreed(env, f"begin the phase {to}", yes=yes)
+        _show_phase(advance(certificates.store, to, seen, Sources().now()), form)
+
+
+@rollover_app.command("back")
+def rollover_back(
+    *,
+    env: EnvOption = "local",
+    catalog: CatalogOption = DEFAULT_CATALOG,
+    store: StoreOption = None,
+    observations: ObservationsOption = None,
+    yes: YesOption = False,
+    form: FormOption = Format.TEXT,
+) -> None:
+    """Take a step back: have the old authority issue again, or give the new one up."""
+    with _told():
+        certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
+        seen = _seen(certificates, observations)
+        _agreed(env, "take the rollover a step back", yes=yes)
+        _show_phase(go_back(certificates.store, seen, Sources().now()), form)
+
+
+@rollover_app.command("status")
+def rollover_status(
+    *,
+    env: EnvOption = "local",
+    catalog: CatalogOption = DEFAULT_CATALOG,
+    store: StoreOption = None,
+    form: FormOption = Format.TEXT,
+) -> None:
+    """Show the phase, whom everybody trusts, who issues, and what comes next."""
+    with _told():
+        certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
+        _show_phase(require_record(certificates.store).record, form)
+
+
+def _seen(certificates: Certificates, given: Path | None) -> Observations | None:
+    """Return what was seen: as a file tells, or as the nodes do."""
+    if given is not None:
+        return load_observations(given)
+    seen = certificates.observe()
+    for line in seen.silent:
+        say(f"not seen: {line}")
+    return seen.observations
+
+
+def _agreed(env: str, what: str, *, yes: bool) -> None:
+    """Ask before something is changed in production.
+
+    Raises:
+        InputError: Nobody says yes.
+    """
+    if env == names.PRODUCTION and not yes and not confirm(f"{what} in {env}?"):
+        raise InputError("nothing was done")
+
+
+def _show_phase(record: AuthorityRecord, form: Format) -> None:
+    plain, lines = phase_told(record)
+    print_result(form, plain, lines)
 
 
 def _known(certificates: Certificates, places: list[str] | tuple[str, ...]) -> list[str]:

@@ -21,6 +21,7 @@ _PLATFORM = {
     "repository": "image repositories",
     "log-group": "log group",
     "log-stream": "log streams",
+    "nats": "NATS cluster",
     "topic": "alert topics",
     "key": "key of the topics",
     "subscription": "subscriptions",
@@ -42,6 +43,10 @@ def print_report(report: Report, output: Format) -> None:
         say(line)
     for line in _told(report.wanting, styled("wanting", "red")):
         result(line)
+    if not report.claims_nodes:
+        result(
+            "NATS: slots, configuration and alarms deployed; nodes that answer: not claimed (nats.wait_for_nodes is false)"
+        )
     if not report.claims_tasks:
         result("deployed; running tasks: not claimed by the local AWS")
     result(styled(report.verdict, "green" if report.good else "red"))
@@ -108,6 +113,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "good": report.good,
         "verdict": report.verdict,
         "tasks_claimed": report.claims_tasks,
+        "nodes_claimed": report.claims_nodes,
         "services": [asdict(row) for row in report.services],
         "checks": [asdict(check) for check in report.checks],
     }

@@ -21,6 +21,7 @@ from fleet.images.required import required_images
 from fleet.inputs import missing_inputs, required_inputs
 from fleet.local.seed import seed
 from fleet.local.server import ENVIRONMENT, LocalAws
+from fleet.nats import retire_unused
 from fleet.progress import Progress, Step
 
 IMAGES_PART = "images"
@@ -81,6 +82,8 @@ def deploy(request: Request, progress: Progress) -> Account:
     with progress.step(f"deploy {len(stacks)} stacks") as step:
         _run_deployment(account, cdk, list(stacks.values()), step)
         step.outcome(_changes(before, read_stacks(account), stacks))
+    with progress.step("retire what no task uses any more") as step:
+        step.outcome(", ".join(retire_unused(account, request.environment)) or "nothing")
     return account
 
 

@@ -11,7 +11,7 @@ from fleet.deploy.stacks import BOOTSTRAP_STACK, DeployedStack
 from fleet.errors import InputError
 from fleet.inputs import missing_inputs, required_inputs
 
-_MACHINE_IMAGE_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
+MACHINE_IMAGE_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
 
 
 def check_account(
@@ -37,8 +37,8 @@ def check_account(
     if not _is_machine_image(account, environment.nats.ami_id):
         faults.append(
             f"{environment.nats.ami_id} is no machine image in {environment.region} "
-            f"(environments/{environment.name}.yaml: nats.ami_id); the newest Amazon Linux 2023 for arm64:\n"
-            f"    aws ssm get-parameter --region {environment.region} --query Parameter.Value --name {_MACHINE_IMAGE_PARAMETER}"
+            f"(environments/{environment.name}.yaml: nats.ami_id); pin the newest Amazon Linux 2023 for arm64:\n"
+            f"    fleet nats ami --env {environment.name} --update"
         )
     if faults:
         listed = "\n".join(f"  - {fault}" for fault in faults)

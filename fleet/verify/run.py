@@ -16,6 +16,7 @@ from fleet.account import Account
 from fleet.errors import InputError
 from fleet.verify.alarms import SeenAlarms, check_alarms
 from fleet.verify.check import Check
+from fleet.verify.nats import check_nats
 from fleet.verify.platform import check_log_group, check_log_streams, check_repositories, check_stacks
 from fleet.verify.scope import Scope
 from fleet.verify.services import SeenServices, ServiceCounts, check_services
@@ -50,6 +51,7 @@ class Report:
     account: str
     region: str
     claims_tasks: bool
+    claims_nodes: bool
     checks: tuple[Check, ...]
     services: tuple[ServiceRow, ...]
 
@@ -97,6 +99,7 @@ def verify(catalog: Catalog, environment: Environment, account: Account) -> Repo
         "stacks": lambda: check_stacks(scope),
         "repositories": lambda: check_repositories(scope),
         "logs": lambda: check_log_group(scope),
+        "nats": lambda: check_nats(scope),
     }
     # Two pools: a look that waits for its own requests must not keep a place that they need.
     with ThreadPoolExecutor() as looking, ThreadPoolExecutor(_REQUESTS_AT_ONCE) as requests:
@@ -109,7 +112,15 @@ def verify(catalog: Catalog, environment: Environment, account: Account) -> Repo
         platform = [check for future in rest for check in future.result()]
     checks = (*seen.checks, *seen_alarms.checks, *platform, *streams)
     rows = _rows(catalog, environment.name, checks, seen, seen_alarms)
-    return Report(environment.name, account.account_id, account.region, scope.claims_tasks, checks, tuple(rows))
+    return Report(
+        environment.name,
+        account.account_id,
+        account.region,
+        scope.claims_tasks,
+        scope.claims_nodes,
+        checks,
+        tuple(rows),
+    )
 
 
 def _seen(subject: str, look: Callable[[], T], unseen: Callable[[list[Check]], T]) -> T:

@@ -29,6 +29,11 @@ class Scope:
         """Whether tasks run there; the local AWS keeps services without anything behind them."""
         return not self.account.is_local
 
+    @property
+    def claims_nodes(self) -> bool:
+        """Whether NATS nodes run there that answer."""
+        return self.environment.nats.wait_for_nodes and not self.account.is_local
+
     def checks(self) -> Checks:
         """Return a place for checks whose remedy is a deployment."""
         return Checks(fix=f"make deploy ENV={self.name}")

@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 
 from catalog import Catalog, Environment, load_catalog
+from catalog.cluster import cluster_request
 from catalog.environment import Alerts, Nats, Subscription
 from fleet.account import Account
 
@@ -22,6 +23,12 @@ CLUSTER = "gaming-system-test"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:gaming-system-alerts-test"
 FALLBACK = f"arn:aws:sns:{REGION}:{ACCOUNT}:gaming-system-alerts-fallback-test"
 NATS = ",".join(f"tls://nats-{number}.nats.gaming-system.internal:4222" for number in (1, 2, 3))
+NODES = ("nats-1", "nats-2", "nats-3")
+NATS_BUCKET = f"gaming-system-test-nats-{ACCOUNT}-{REGION}"
+NATS_ALARMS = (
+    "leaderless", "routes-missing", "slow-consumers", "disk", "memory", "store", "authentication-failures",
+    "replica-lag", "unhealthy", "backup-age", "node-down",
+)  # fmt: skip
 GET_STATE = {
     "idempotent": True,
     "reply": "gaming.game.v1.GetStateReply",
@@ -70,6 +77,7 @@ class Clients:
         self.cloudformation = session.client("cloudformation")
         self.scaling = session.client("application-autoscaling")
         self.ec2 = session.client("ec2")
+        self.s3 = session.client("s3")
 
 
 class RightAccount:
@@ -86,6 +94,8 @@ class RightAccount:
         self.ssm = clients.ssm
         self.cloudformation = clients.cloudformation
         self.scaling = clients.scaling
+        self.ec2 = clients.ec2
+        self.s3 = clients.s3
         # moto has a network to begin with, and wants services to stand in one that is there.
         subnets = clients.ec2.describe_subnets()["Subnets"]
         self.subnets = [subnet["SubnetId"] for subnet in subnets]
@@ -124,7 +134,48 @@ class RightAccount:
         for service in ("state-manager-nats", "http-nats-gateway"):
             for kind in ("cpu-high", "memory-high", "tasks-low"):
                 self.put_alarm(service, kind)
+        self.build_nats()
         return self
+
+    def build_nats(self) -> None:
+        zone = self.ec2.describe_subnets(SubnetIds=self.subnets[:1])["Subnets"][0]["AvailabilityZone"]
+        for node in NODES:
+            tags = [("environment", "test"), ("nats-slot", node), ("part", "nats")]
+            self.ec2.run_instances(
+                ImageId="ami-12345678", MinCount=1, MaxCount=1, TagSpecifications=_tagged("instance", *tags[:2])
+            )
+            self.ec2.create_volume(
+                AvailabilityZone=zone, Size=8, Encrypted=True, TagSpecifications=_tagged("volume", *tags)
+            )
+            self.ec2.create_network_interface(
+                SubnetId=self.subnets[0], TagSpecifications=_tagged("network-interface", *tags)
+            )
+        for kind in NATS_ALARMS:
+            self.put_nats_alarm(kind)
+        self.s3.create_bucket(Bucket=NATS_BUCKET)
+        rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
+        self.s3.put_bucket_encryption(Bucket=NATS_BUCKET, ServerSideEncryptionConfiguration={"Rules": [rule]})
+        self.put_nats("current.json", {"version": 1, "configuration": {node: {} for node in NODES}})
+        self.put_nats("state/cluster.json", {"request": cluster_request(catalog(), environment()), "users": []})
+
+    def put_nats(self, key: str, plain: Any) -> None:
+        self.s3.put_object(Bucket=NATS_BUCKET, Key=key, Body=json.dumps(plain).encode())
+
+    def put_nats_alarm(self, kind: str, **changes: Any) -> None:
+        self.cloudwatch.put_metric_alarm(
+            **{
+                "AlarmName": f"platform-nats-{kind}-test",
+                "AlarmActions": [TOPIC],
+                "Namespace": "GamingSystem",
+                "MetricName": kind,
+                "Statistic": "Maximum",
+                "ComparisonOperator": "GreaterThanThreshold",
+                "Threshold": 0,
+                "EvaluationPeriods": 1,
+                "Period": 60,
+                **changes,
+            }
+        )
 
     def build_topics(self) -> None:
         key_policy = {
@@ -266,10 +317,14 @@ class RightAccount:
         )
 
 
+def _tagged(kind: str, *tags: tuple[str, str]) -> Any:
+    return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in tags]}]
+
+
 def state_manager_task(**changes: Any) -> dict[str, Any]:
     variables = {
         "CACHE_ENDPOINT": "cache.example.internal:6379",
-        "SERVICE_CONTRACT": json.dumps({"calls": {}, "serves": {"game.state.get": GET_STATE}}, separators=(",", ":")),
+        "SERVICE_CONTRACT": json.dumps({"serves": {"game.state.get": GET_STATE}}, separators=(",", ":")),
     }
     secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:gaming-system/test/cache/state-manager-nats/user"
     container = _container("state-manager-nats", variables, [8080])
@@ -280,7 +335,7 @@ def state_manager_task(**changes: Any) -> dict[str, Any]:
 def gateway_task(**changes: Any) -> dict[str, Any]:
     route = {"allow": ["player"], "method": "GET", "path": "/v1/games/{game_id}", "subject": "game.state.get"}
     variables = {
-        "SERVICE_CONTRACT": json.dumps({"calls": {"game.state.get": GET_STATE}, "serves": {}}, separators=(",", ":")),
+        "SERVICE_CONTRACT": json.dumps({"calls": {"game.state.get": GET_STATE}}, separators=(",", ":")),
         "GATEWAY_ROUTES": json.dumps([route], separators=(",", ":")),
     }
     return _task(

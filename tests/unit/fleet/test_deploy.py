@@ -94,6 +94,7 @@ def cdk(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fa
     fake = FakeCdk(account, tmp_path / "assembly")
     monkeypatch.setattr(flow, "CdkCli", fake)
     monkeypatch.setattr(flow, "_aws", lambda _request, _progress: account)
+    monkeypatch.setattr(flow, "retire_unused", lambda *_: [])
     return fake
 
 
@@ -114,6 +115,23 @@ class TestFlow:
         assert cdk.calls == ["synth", f"deploy {IMAGES}", "deploy"]
         assert progress.steps["deploy 2 stacks"].outcomes == ["2 created"]
         assert "record 2 image(s) in the local AWS" in progress.steps
+
+    def test_what_nothing_uses_is_retired_last_and_not_after_a_failure(
+        self, cdk: FakeCdk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def retire(*_: object) -> list[str]:
+            cdk.calls.append("retire")
+            return ["NATS user a.svc"]
+
+        monkeypatch.setattr(flow, "retire_unused", retire)
+        progress = Quiet()
+        deploy(request(), progress)
+        assert cdk.calls[-2:] == ["deploy", "retire"]
+        assert progress.steps["retire what no task uses any more"].outcomes == ["NATS user a.svc"]
+        cdk.code = 1
+        with pytest.raises(DeploymentFailedError):
+            deploy(request(), Quiet())
+        assert cdk.calls[-1] == "deploy"
 
     def test_a_second_run_says_that_there_was_nothing_to_change(self, cdk: FakeCdk) -> None:
         deploy(request(), Quiet())

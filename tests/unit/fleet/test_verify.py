@@ -17,6 +17,7 @@ from tests.unit.fleet.right_account import (
     CLUSTER,
     FALLBACK,
     FOR_THIS_ACCOUNT,
+    NATS_BUCKET,
     TOPIC,
     TRUST,
     RightAccount,
@@ -296,6 +297,54 @@ DEFECTS: dict[str, tuple[Break, set[tuple[str, str]]]] = {
     "stack left over": (
         lambda right: right.add_stack("gaming-system-test-services-magic"),
         {("stack.orphan", "gaming-system-test-services-magic")},
+    ),
+}
+
+
+NODE = "nats-2"
+
+
+OF_SLOT: Any = [{"Name": "tag:nats-slot", "Values": [NODE]}]
+
+
+def end_machine(right: RightAccount) -> None:
+    (found,) = right.ec2.describe_instances(Filters=OF_SLOT)["Reservations"]
+    right.ec2.terminate_instances(InstanceIds=[found["Instances"][0]["InstanceId"]])
+
+
+def remove_disk(right: RightAccount) -> None:
+    for volume in right.ec2.describe_volumes(Filters=OF_SLOT)["Volumes"]:
+        right.ec2.delete_volume(VolumeId=volume["VolumeId"])
+
+
+def remove_address(right: RightAccount) -> None:
+    for address in right.ec2.describe_network_interfaces(Filters=OF_SLOT)["NetworkInterfaces"]:
+        right.ec2.delete_network_interface(NetworkInterfaceId=address["NetworkInterfaceId"])
+
+
+DEFECTS |= {
+    "NATS machine gone": (end_machine, {("nats.machine", NODE)}),
+    "NATS disk gone": (remove_disk, {("nats.disk", NODE)}),
+    "NATS address gone": (remove_address, {("nats.address", NODE)}),
+    "NATS alarm missing": (
+        lambda right: right.cloudwatch.delete_alarms(AlarmNames=["platform-nats-leaderless-test"]),
+        {("nats.alarm", "platform-nats-leaderless-test")},
+    ),
+    "NATS alarm that tells nobody": (
+        lambda right: right.put_nats_alarm("disk", AlarmActions=[]),
+        {("nats.alarm-actions", "platform-nats-disk-test")},
+    ),
+    "NATS without a configuration": (
+        lambda right: right.s3.delete_object(Bucket=NATS_BUCKET, Key="current.json"),
+        {("nats.configuration", NATS_BUCKET)},
+    ),
+    "NATS configured for another catalog": (
+        lambda right: right.put_nats("state/cluster.json", {"request": {"services": {}}, "users": []}),
+        {("nats.configuration-asked", NATS_BUCKET)},
+    ),
+    "NATS node without a configuration": (
+        lambda right: right.put_nats("current.json", {"version": 1, "configuration": {"nats-1": {}}}),
+        {("nats.configuration-nodes", NATS_BUCKET)},
     ),
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from catalog import load_environment
+from catalog import load_environment, names
 from catalog.cluster import cluster_request
 from fleet_constructs import nats_assets
 from fleet_constructs.nats_documents import WITH_REQUEST
@@ -484,3 +484,19 @@ def test_metrics_have_the_two_dimensions_that_are_paid_for(fleet: Fleet) -> None
 def test_the_backup_is_old_when_two_in_a_row_have_failed(prod: Fleet) -> None:
     hours = alarms(prod)["backup-age"]["Threshold"]
     assert 12 < hours < 18
+
+
+def test_the_dashboard_shows_what_is_watched(fleet: Fleet) -> None:
+    widgets = json.loads(fleet.one("AWS::CloudWatch::Dashboard")["DashboardBody"])["widgets"]
+    shown = {
+        (metric[5], metric[1])
+        for widget in widgets
+        for metric in widget["properties"].get("metrics", [])
+        if metric[0] == "GamingSystem"
+    }
+    watched = {(service, metric) for service, metric, _, _ in ALARMS.values()}
+    assert watched - shown == {("nats-jetstream", "backup_age_hours")}
+
+
+def test_the_names_of_the_alarms_are_those_that_verify_looks_for() -> None:
+    assert sorted(ALARMS) == sorted(names.NATS_ALARM_KINDS)

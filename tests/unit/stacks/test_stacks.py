@@ -149,9 +149,9 @@ def dashboard(fleet: Fleet) -> list[dict[str, Any]]:
     return widgets
 
 
-def test_the_dashboard_has_a_row_a_group(fleet: Fleet) -> None:
+def test_the_dashboard_has_a_row_for_nats_and_one_a_group(fleet: Fleet) -> None:
     headings = [w["properties"]["markdown"].partition(":")[0] for w in dashboard(fleet) if w["type"] == "text"]
-    assert headings == [f"## {group}" for group in fleet.catalog.groups]
+    assert headings == ["## NATS", *(f"## {group}" for group in fleet.catalog.groups)]
 
 
 def test_the_dashboard_shows_tasks_cpu_and_memory_of_every_service(fleet: Fleet) -> None:
@@ -160,6 +160,7 @@ def test_the_dashboard_shows_tasks_cpu_and_memory_of_every_service(fleet: Fleet)
         for widget in dashboard(fleet)
         if widget["type"] == "metric"
         for metric in widget["properties"]["metrics"]
+        if metric[2] == "ClusterName"
     )
     assert shown == {service.name: 3 for service in fleet.catalog.enabled}
 
