@@ -118,9 +118,7 @@ def newest_machine_image(account: Account) -> str:
     try:
         found = account.ssm.get_parameter(Name=MACHINE_IMAGE_PARAMETER)
     except account.ssm.exceptions.ParameterNotFound as error:
-        raise InputError(
-            f"{account.region} tells of no machine image ({MACHINE_IMAGE_PARAMETER}); the local AWS knows none"
-        ) from error
+        raise InputError(f"{account.region} tells of no machine image ({MACHINE_IMAGE_PARAMETER})") from error
     return found["Parameter"]["Value"]
 
 

@@ -72,7 +72,8 @@ def provide(event: Mapping[str, Any], request_type: RequestType, properties: Map
     """
     store = _store()
     if request_type == "Delete":
-        if properties.get("DestroyData") == "true":
+        # Also where it was made just now, by what is being taken back: a bucket that holds something could not go with it.
+        if properties.get("DestroyData") == "true" or rolls_back(event):
             store.purge(store.keys(""))
         return Answer(store.address, {})
     request = CertificateRequest.from_plain(json.loads(properties["Request"]), where="the property Request")

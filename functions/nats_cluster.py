@@ -58,7 +58,8 @@ def provide_configuration(
     del context
     store = S3Store(os.environ["BUCKET"])
     if request_type == "Delete":
-        if properties.get("DestroyData") == "true":
+        # Also where it was made just now, by what is being taken back: a bucket that holds something could not go with it.
+        if properties.get("DestroyData") == "true" or rolls_back(event):
             store.purge(store.keys(""))
         return Answer(store.address, {})
     request = ClusterRequest.from_plain(json.loads(properties["Request"]))

@@ -63,9 +63,7 @@ def _node(node: str, status: Mapping[str, Any]) -> dict[str, Any]:
     """Return one node; what it could not see of itself is not in it."""
     return {
         "name": f"node/{node}",
-        "serves": {
-            profile: served for profile, served in status.get("serves", {}).items() if "fingerprint" in served
-        },
+        "serves": {profile: served for profile, served in status.get("serves", {}).items() if "fingerprint" in served},
         "trusts": status.get("trusts", {}),
         "peers": status.get("peers"),
     }

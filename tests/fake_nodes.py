@@ -168,6 +168,9 @@ class FakeNodes:
     def _backup(self, _: str, __: Mapping[str, Any]) -> dict[str, Any]:
         return {"backup": "20260729T100000Z", "streams": 2, "bytes": 10}
 
+    def _restore(self, _: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"backup": "20260729T100000Z", "restored": sorted(request["streams"])}
+
 
 def _ended(status: str, details: str, output: str = "", errors: str = "") -> dict[str, str]:
     return {

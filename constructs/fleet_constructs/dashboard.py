@@ -50,7 +50,7 @@ def _nats(environment: Environment) -> list[dict[str, Any]]:
     header = {
         "markdown": "## NATS: the worst of the three machines; fewer than three reports a minute is one that is down"
     }
-    graphs = (
+    graphs: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
         ("Machines that report", "SampleCount", {"nats": ("routes_missing",)}),
         (
             "Disk, memory and store in use, %",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class PackagesMissingError(Exception):
-    """The packages of the functions were not fetched."""
+    """What the functions, or the NATS machines, run was not fetched."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(f"the packages of the functions are not in {folder}; fetch them: make setup")
+        super().__init__(f"what functions and NATS machines run is not in {folder}; fetch it: make setup")

@@ -153,7 +153,7 @@ class RightAccount:
         for kind in NATS_ALARMS:
             self.put_nats_alarm(kind)
         self.s3.create_bucket(Bucket=NATS_BUCKET)
-        rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
+        rule: Any = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
         self.s3.put_bucket_encryption(Bucket=NATS_BUCKET, ServerSideEncryptionConfiguration={"Rules": [rule]})
         self.put_nats("current.json", {"version": 1, "configuration": {node: {} for node in NODES}})
         self.put_nats("state/cluster.json", {"request": cluster_request(catalog(), environment()), "users": []})

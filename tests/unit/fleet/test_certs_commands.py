@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from catalog import load_catalog, load_environment
+from fleet.certs import Observed, open_certificates
+from fleet.cli import certs_commands
 from fleet.cli.app import app
+from tls import observations_from_plain
 
 CATALOG = Path(__file__).parents[2] / "cases" / "good" / "every-feature.yaml"
 
@@ -85,3 +91,79 @@ def test_a_passphrase_that_is_missing_ends_with_2(store: str, monkeypatch: pytes
     monkeypatch.delenv("FLEET_CA_PASSPHRASE")
     done = certs("issue", store)
     assert (done.exit_code, "FLEET_CA_PASSPHRASE" in done.stderr) == (2, True), done.stderr
+
+
+def rollover(command: str, store: str, *more: str) -> Result:
+    return CliRunner().invoke(
+        app, ["certs", "rollover", command, "--store", store, "--catalog", str(CATALOG), "--format", "json", *more]
+    )
+
+
+def test_a_rollover_begins_and_shows_what_comes_next(store: str) -> None:
+    certs("issue", store)
+
+    begun, shown = rollover("begin", store), rollover("status", store)
+
+    assert begun.exit_code == 0, begun.stderr
+    told = json.loads(shown.stdout)
+    assert told == json.loads(begun.stdout)
+    assert (told["phase"], len(told["trusted"]), told["issuing"]) == ("trust-both", 2, told["trusted"][0])
+
+
+def test_a_phase_does_not_begin_on_what_nobody_saw(store: str, tmp_path: Path) -> None:
+    certs("issue", store)
+    rollover("begin", store)
+    seen = tmp_path / "seen.json"
+    seen.write_text(json.dumps({"taken_at": datetime.now(UTC).isoformat()}), encoding="utf-8")
+
+    unseen = rollover("advance", store, "--to", "issue-by-new")
+    shut = rollover("advance", store, "--to", "issue-by-new", "--observations", str(seen))
+
+    assert (unseen.exit_code, "give what was seen: --observations FILE" in unseen.stderr) == (2, True)
+    assert (shut.exit_code, "node/nats-1 was not looked at" in shut.stderr) == (1, True)
+    assert json.loads(rollover("status", store).stdout)["phase"] == "trust-both"
+
+
+def test_a_new_authority_that_nobody_uses_can_be_given_up(store: str, tmp_path: Path) -> None:
+    certs("issue", store)
+    rollover("begin", store)
+    names = ["node/nats-1", "node/nats-2", "node/nats-3"]
+    clients = [f"client/{folder.name}" for folder in (Path(store) / "client").iterdir()]
+    seen = tmp_path / "seen.json"
+    seen.write_text(
+        json.dumps({"taken_at": datetime.now(UTC).isoformat(), "not_running": names + clients}), encoding="utf-8"
+    )
+
+    done = rollover("back", store, "--observations", str(seen))
+
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["phase"] == "steady"
+
+
+def test_production_is_asked_about_where_somebody_can_answer(store: str) -> None:
+    certs("issue", store, "--env", "prod")
+
+    refused = rollover("begin", store, "--env", "prod")
+    agreed = rollover("begin", store, "--env", "prod", "--yes")
+
+    assert (refused.exit_code, "nobody has said yes" in refused.stderr) == (2, True), refused.stderr
+    assert agreed.exit_code == 0, agreed.stderr
+
+
+def test_what_the_nodes_serve_is_compared_with_what_is_stored(monkeypatch: pytest.MonkeyPatch, store: str) -> None:
+    certs("issue", store)
+    served = {"fingerprint": "5e" * 32, "not_after": (datetime.now(UTC) + timedelta(days=9)).isoformat()}
+    plain = {
+        "taken_at": datetime.now(UTC).isoformat(),
+        "consumers": [{"name": "node/nats-1", "serves": {"server": served}}],
+    }
+    seen = Observed(observations_from_plain(plain, where="the test"), ("nats-2 did not say what it serves",))
+    opened = open_certificates(load_catalog(CATALOG), load_environment("local"), store)
+    monkeypatch.setattr(certs_commands, "open_certificates", lambda *_: replace(opened, observe=lambda: seen))
+
+    status = certs("status", store, "--format", "json")
+
+    told = json.loads(status.stdout)
+    assert status.exit_code == 1
+    assert "node/nats-1 serves the server certificate 5e5e5e5e5e5e5e5e" in told["findings"][0]
+    assert told["not_seen"] == ["nats-2 did not say what it serves"]

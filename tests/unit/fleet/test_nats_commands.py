@@ -59,7 +59,7 @@ def status(**changes: Any) -> dict[str, Any]:
         "configuration": {node: {"sha256": f"c-{node}"} for node in names.NATS_NODES},
     }
     served = {"fingerprint": "f", "not_after": "2026-08-29T10:00:00Z"}
-    nodes = {
+    nodes: dict[str, dict[str, Any]] = {
         node: {
             "machine": f"i-{node}",
             "detail": "",
@@ -81,7 +81,7 @@ def status(**changes: Any) -> dict[str, Any]:
         elif change == "silent":
             nodes[node] |= {"status": None, "detail": "DeliveryTimedOut"}
         else:
-            nodes[node]["status"] |= change  # type: ignore[operator]  # it is the status, and no text
+            nodes[node]["status"] |= change
     return {"wanted": wanted, "nodes": nodes}
 
 

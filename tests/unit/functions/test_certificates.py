@@ -101,6 +101,16 @@ def test_a_removed_environment_leaves_its_certificates_unless_data_goes_too(
         assert "Versions" not in boto3.client("s3").list_object_versions(Bucket=BUCKET)
 
 
+def test_a_first_creation_that_is_taken_back_leaves_nothing(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bucket goes with it, and CloudFormation removes none that holds something."""
+    ask(stack, "Create")
+    monkeypatch.setattr(certificates, "rolls_back", lambda _: True)
+
+    assert ask(stack, "Delete", destroy="false")["Status"] == "SUCCESS"
+
+    assert keys() == set()
+
+
 def test_a_removal_needs_no_passphrase(stack: Stack) -> None:
     ask(stack, "Create")
     boto3.client("secretsmanager").delete_secret(SecretId=PASSPHRASE_SECRET, ForceDeleteWithoutRecovery=True)

@@ -155,8 +155,18 @@ def test_a_removed_environment_leaves_its_bucket_unless_data_goes_too(
 
     assert configure(stack, "Delete", destroy=destroy)["Status"] == "SUCCESS"
 
-    assert bool(S3Store(BUCKET).keys("")) == left or destroy == "true"
     assert ("current.json" in S3Store(BUCKET).keys("")) == left
+
+
+def test_a_first_creation_that_is_taken_back_leaves_no_bucket_that_could_not_go(
+    stack: Stack, cluster: FakeNodes
+) -> None:
+    del cluster
+    configure(stack, "Create", "orders")
+
+    assert configure(stack, "Delete", back=True)["Status"] == "SUCCESS"
+
+    assert S3Store(BUCKET).keys("") == []
 
 
 def test_where_no_node_answers_both_resources_say_so_and_ask_nobody(
@@ -424,3 +434,55 @@ def test_the_nodes_are_those_of_the_environment(stack: Stack, cluster: FakeNodes
 
     assert isinstance(nodes, Nodes)
     assert (nodes.environment, nodes.document_prefix) == ("test", PREFIX)
+
+
+# What an operator asks for
+
+
+def test_the_status_says_what_is_wanted_and_what_each_node_says(stack: Stack, cluster: FakeNodes) -> None:
+    configure(stack, "Create", "orders")
+    cluster.machines["nats-2"].answers = False
+
+    told = nats_cluster.handler({"task": "status"}, None)
+
+    assert told is not None
+    assert told["wanted"]["version"] == 1
+    assert told["nodes"]["nats-1"]["status"]["healthz"] == "ok"
+    assert told["nodes"]["nats-2"] == {"machine": "i-nats-2-1", "status": None, "detail": "DeliveryTimedOut"}
+
+
+def test_a_restore_is_done_by_a_node_that_is_well_as_it_is_asked_for(cluster: FakeNodes) -> None:
+    wanted = {"backup": "latest", "streams": ["ORDERS"], "overwrite": False}
+
+    told = nats_cluster.handler({"task": "restore", **wanted}, None)
+
+    assert told == {"backup": "20260729T100000Z", "restored": ["ORDERS"]}
+    assert cluster.requests[-1] == wanted
+
+
+def test_a_restore_that_is_refused_says_why(cluster: FakeNodes) -> None:
+    cluster.refusals["nats-1", "restore"] = "ORDERS holds 12 messages"
+
+    with pytest.raises(NodeError, match="ORDERS holds 12 messages"):
+        nats_cluster.handler({"task": "restore", "backup": "latest", "streams": [], "overwrite": False}, None)
+
+
+def test_data_is_lost_only_by_a_stream_that_is_named(stack: Stack, cluster: FakeNodes) -> None:
+    configure(stack, "Create", "orders")
+
+    nats_cluster.handler({"task": "streams", "allow_data_loss": ["ORDERS"], "dry_run": True}, None)
+
+    assert (cluster.requests[-1]["allow_data_loss"], cluster.requests[-1]["dry_run"]) == (["ORDERS"], True)
+
+
+@pytest.mark.parametrize("task", ["backup", "streams", "status", "restore"])
+def test_where_no_node_answers_each_task_says_so_and_asks_nobody(
+    cluster: FakeNodes, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    monkeypatch.setenv("WAIT_FOR_NODES", "false")
+
+    told = nats_cluster.handler({"task": task, "backup": "latest", "streams": [], "overwrite": False}, None)
+
+    assert told is not None
+    assert told["reason"] == SILENT
+    assert cluster.commands == []

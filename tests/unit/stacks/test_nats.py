@@ -14,14 +14,15 @@ import pytest
 from catalog import load_environment, names
 from catalog.cluster import cluster_request
 from fleet_constructs import nats_assets
+from fleet_constructs.errors import PackagesMissingError
 from fleet_constructs.nats_documents import WITH_REQUEST
 from fleet_constructs.nats_roll import roll_script
 from functions import nats_roll as watch
 from nats_platform import roll_steps
 from nats_platform.commander import PARAMETER
 from nats_platform.limits import COMMAND_SECONDS
-from nats_platform.packages import Package
-from tests.synthesis import Fleet, Resource, small_catalog, small_fleet, synthesise, whole_fleet
+from nats_platform.packages import Package, PackageMissingError
+from tests.synthesis import ROOT, Fleet, Resource, small_catalog, small_fleet, synthesise, whole_fleet
 
 ARN = "arn:${AWS::Partition}"
 HERE = "us-east-1:${AWS::AccountId}"
@@ -91,6 +92,16 @@ def test_a_new_server_rolls_the_machines_and_changes_none_of_their_templates(
     assert changed.one("Custom::NatsRoll")["Server"] == "5e" * 32
     for kind, name in (("Custom::NatsRoll", "Server"), ("Custom::NatsConfiguration", "Server")):
         assert changed.one(kind)[name] != before.one(kind)[name]
+
+
+def test_a_synthesis_without_the_server_says_which_command_fetches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> Package:
+        raise PackageMissingError(ROOT / ".build" / "nats-server" / "arm64")
+
+    monkeypatch.setattr(nats_assets, "build_server_package", missing)
+
+    with pytest.raises(PackagesMissingError, match=r"\.build/nats-server/arm64; fetch it: make setup"):
+        synthesise(small_catalog(), load_environment("prod"))
 
 
 def test_a_new_machine_image_asks_for_a_roll(prod: Fleet) -> None:

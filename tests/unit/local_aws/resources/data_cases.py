@@ -137,6 +137,13 @@ def _function_properties(world: World) -> dict[str, Any]:
     }
 
 
+def _automation(handler: str) -> dict[str, Any]:
+    """Return an Automation of one step that runs a script."""
+    script = {"Runtime": "python3.11", "Handler": handler, "Script": f"def {handler}(events, context): ..."}
+    step = {"name": "Step", "action": "aws:executeScript", "timeoutSeconds": 600, "inputs": script}
+    return {"schemaVersion": "0.3", "description": "d", "mainSteps": [step]}
+
+
 def _restart(command: str) -> dict[str, Any]:
     step = {"action": "aws:runShellScript", "name": "run", "inputs": {"runCommand": [command]}}
     return {"schemaVersion": "2.2", "description": "d", "mainSteps": [step]}
@@ -283,6 +290,21 @@ CASES = (
         seen={"DocumentType": "Command", "Content": _restart("true")},
         change=lambda _: {"Content": _restart("false")},
         then={"Content": _restart("false"), "DefaultVersion": "2"},
+        tags=_ssm_tags("Document"),
+    ),
+    Case(
+        type="AWS::SSM::Document",
+        name="automation",
+        properties=lambda _: {
+            "Name": "roll",
+            "DocumentType": "Automation",
+            "Content": _automation("one"),
+            "UpdateMethod": "NewVersion",
+        },
+        look=_ssm_document,
+        seen={"DocumentType": "Automation", "Content": _automation("one")},
+        change=lambda _: {"Content": _automation("two")},
+        then={"Content": _automation("two"), "DefaultVersion": "2"},
         tags=_ssm_tags("Document"),
     ),
     Case(
