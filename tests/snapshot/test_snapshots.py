@@ -46,12 +46,12 @@ def reviewable(fleet: Fleet, part: str) -> Any:
 def _without_hashes(value: Any) -> Any:
     match value:
         case dict():
-            return {key: _without_hashes(child) for key, child in value.items()}
+            return {key: "SCRIPT" if key == "Script" else _without_hashes(child) for key, child in value.items()}
         case list():
             return [_without_hashes(child) for child in value]
         case str():
             # Nor with the text of a script: that is reviewed where it stands.
-            return re.sub(r"\b[0-9a-f]{64}(?=\.)", "HASH", _HERE_DOCUMENT.sub(r"\1SCRIPT\n\2", value))
+            return re.sub(r"(?<!sha256:)\b[0-9a-f]{64}\b", "HASH", _HERE_DOCUMENT.sub(r"\1SCRIPT\n\2", value))
         case _:
             return value
 
