@@ -12,6 +12,7 @@ from catalog.nats_contract import Event, Subject
 from catalog.service import GroupName, Route, Service, ServiceName
 
 MAX_SERVICES_IN_STACK = 40
+MAX_CACHE_USERS = 99  # a user group of ElastiCache has 100, and one is the user called default
 
 
 class Group(Model):

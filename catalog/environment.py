@@ -16,6 +16,8 @@ from catalog.service import Service, TagKey, TagValue
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([/-][a-z0-9]+)*$", max_length=100)]
 Cidr = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$")]
 FunctionArchitecture = Literal["arm64", "x86_64", "host"]
+DAILY_WINDOW = r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
+WEEKLY_WINDOW = r"^(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]-(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]$"
 
 
 class Network(Model):
@@ -120,14 +122,32 @@ class Cache(Model):
     """Version of the engine."""
     node_type: Annotated[str, StringConstraints(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")] = "cache.t4g.small"
     """Machine of a node."""
+    cluster_mode: bool = False
+    """Whether keys are divided among shards; clients must know the cluster protocol. A cache that stands cannot change it."""
     shards: Annotated[int, Field(ge=1, le=90)] = 1
-    """Node groups; more than one switches cluster mode on."""
+    """Node groups; more than one needs cluster mode."""
     replicas_per_shard: Annotated[int, Field(ge=0, le=5)] = 1
     """Replicas of each primary; with one or more, a failed primary is replaced by itself."""
     multi_az: bool = False
     """Whether primary and replicas stand in different zones."""
+    maintenance_window: Annotated[str, StringConstraints(pattern=WEEKLY_WINDOW)] = "sun:04:00-sun:05:00"
+    """When AWS may patch nodes, one after the other; UTC, between an hour and a day long."""
     snapshot_retention_days: Annotated[int, Field(ge=0, le=35)] = 7
     """How long daily snapshots are kept; 0 makes none."""
+    snapshot_window: Annotated[str, StringConstraints(pattern=DAILY_WINDOW)] = "02:00-03:00"
+    """When the daily snapshot begins; UTC, at least an hour long, outside of the maintenance window."""
+    password_rotation_days: Annotated[int, Field(ge=1, le=1000)] = 30
+    """How often each service's password changes; the one before stays good until the next change."""
+    prove_passwords: bool = True
+    """Whether a new password must have opened the cache before services are given it; false where no cache answers."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """What each node's name has after the replication group's, as ElastiCache counts them."""
+        nodes = [f"{number:03}" for number in range(1, self.replicas_per_shard + 2)]
+        if not self.cluster_mode:
+            return tuple(nodes)
+        return tuple(f"{shard:04}-{node}" for shard in range(1, self.shards + 1) for node in nodes)
 
 
 class Environment(Model):

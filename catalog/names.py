@@ -60,6 +60,7 @@ NATS_ALARM_KINDS = (
     "node-down",
 )
 
+CacheLog = Literal["slow-log", "engine-log"]
 AlarmKind = Literal["cpu-high", "memory-high", "tasks-low"]
 ALARM_KINDS: tuple[AlarmKind, ...] = ("cpu-high", "memory-high", "tasks-low")
 PRODUCTION = "prod"
@@ -222,6 +223,26 @@ def cache_secret(service: str, environment: str) -> str:
     would look for another secret.
     """
     return f"{PLATFORM}/{environment}/cache/{service}/user"
+
+
+def cache_passwords_function(environment: str) -> str:
+    """Return the name of the function that makes the cache's users and changes their passwords."""
+    return f"{PLATFORM}-{environment}-cache-passwords"
+
+
+def cache_probe_function(environment: str) -> str:
+    """Return the name of the function that tries a password where the cache is."""
+    return f"{PLATFORM}-{environment}-cache-probe"
+
+
+def cache_alarm(kind: str, member: str, environment: str) -> str:
+    """Return the name of an alarm of one node of the cache."""
+    return f"{PLATFORM_ALARM_PREFIX}cache-{kind}-{member}-{environment}"
+
+
+def cache_log_group(environment: str, kind: CacheLog) -> str:
+    """Return the name of the log group that the cache writes to."""
+    return f"/elasticache/{PLATFORM}-{environment}/{kind}"
 
 
 def parameter(environment: str, name: str) -> str:

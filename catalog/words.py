@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from catalog.environment import DAILY_WINDOW, WEEKLY_WINDOW
+
 _DASHED = "lower-case words, joined by hyphens"
 
 PATTERN_WORDS: dict[str, str] = {
@@ -37,6 +39,8 @@ PATTERN_WORDS: dict[str, str] = {
     r"^ami-[0-9a-f]{8,17}$": "the id of a machine image, such as 'ami-0a1b2c3d4e5f60718'",
     r"^[0-9]+\.[0-9]+$": "a version such as '8.1' (in quotes, or YAML reads a number)",
     r"^cache\.[a-z0-9]+\.[a-z0-9]+$": "a type of cache machine, such as 'cache.t4g.small'",
+    DAILY_WINDOW: "two times of day (UTC), such as '02:00-03:00'",
+    WEEKLY_WINDOW: "two days and times (UTC), such as 'sun:04:00-sun:05:00'",
     r"^[a-z][a-z0-9]{0,7}$": "up to 8 lower-case letters and digits, beginning with a letter",
     r"^[0-9]{12}$": "the 12 digits of an AWS account (in quotes, or YAML reads a number)",
     r"^[a-z]{2}(-[a-z]+)+-[0-9]$": "a region of AWS, such as 'us-east-1'",

@@ -13,7 +13,7 @@ from stacks.fleet_stack import FleetStack
 
 
 class CacheStack(FleetStack):
-    """The replication group and its users."""
+    """The replication group, its users with their passwords, and its alarms."""
 
     def __init__(
         self,
@@ -22,10 +22,17 @@ class CacheStack(FleetStack):
         catalog: Catalog,
         environment: Environment,
         network: FleetNetwork,
+        topic_arn: str,
         retention: Retention,
     ) -> None:
         super().__init__(scope, "cache", environment=environment, retention=retention, description="Cache")
         self.cache = Cache(
-            self, "Cache", catalog=catalog, environment=environment, network=network, retention=retention
+            self,
+            "Cache",
+            catalog=catalog,
+            environment=environment,
+            network=network,
+            topic_arn=topic_arn,
+            retention=retention,
         )
         self.endpoint = self.export_value(self.cache.endpoint, name=f"{self.stack_name}:Endpoint")

@@ -18,7 +18,12 @@ from catalog.rules.variables import MAX_ENVIRONMENT_TAGS, check_tags
 _LARGEST_VPC, _SMALLEST_VPC = 16, 20
 _PRIVATE = tuple(IPv4Network(private) for private in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _GRAVITON = re.compile(r"[a-z]+[0-9]+g[a-z]*\.[a-z0-9]+")
-_LAST_REDIS, _FIRST_VALKEY = (7, 1), (7, 2)
+# Redis before 7.0 knows no rules for a command's parts, and Redis after 7.1 and Valkey before 7.2 are not offered.
+_REDIS, _FIRST_VALKEY = ((7, 0), (7, 1)), (7, 2)
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY_MINUTES = 24 * 60
+_WEEK_MINUTES = len(_DAYS) * _DAY_MINUTES
+_SHORTEST_WINDOW_MINUTES = 60
 # Of a gp3 volume.
 _IOPS_PER_GIB = 500
 _MIB_PER_IOPS = 0.25
@@ -132,12 +137,53 @@ def _check_cache(draft: Draft[Environment]) -> None:
     if cache.multi_az and cache.replicas_per_shard == 0 and draft.is_sound(("cache",), "replicas_per_shard"):
         told = "there is no replica to stand in another zone; set `replicas_per_shard` to 1 or more"
         draft.report(("cache", "multi_az"), told)
+    if cache.shards > 1 and not cache.cluster_mode and draft.is_sound(("cache",), "cluster_mode"):
+        told = f"{cache.shards} shards need cluster mode; set `cluster_mode: true`, or leave `shards` at 1"
+        draft.report(("cache", "shards"), told)
     version = tuple(int(part) for part in cache.engine_version.split("."))
-    fits = version <= _LAST_REDIS if cache.engine == "redis" else version >= _FIRST_VALKEY
+    fits = version in _REDIS if cache.engine == "redis" else version >= _FIRST_VALKEY
     if not fits and draft.is_sound(("cache",), "engine", "engine_version"):
-        allowed = "up to 7.1" if cache.engine == "redis" else "7.2 or newer"
+        allowed = "7.0 and 7.1" if cache.engine == "redis" else "7.2 or newer"
         where = draft.most_own(("cache",), "engine_version", "engine")
         draft.report(where, f"there is no {cache.engine} {cache.engine_version}; allowed: {allowed}")
+    _check_cache_windows(draft)
+
+
+def _check_cache_windows(draft: Draft[Environment]) -> None:
+    """Refuse windows that ElastiCache refuses: too short, too long, or one in the other."""
+    cache = draft.model.cache
+    if not draft.is_sound(("cache",), "maintenance_window", "snapshot_window"):
+        return
+    begin, end = (
+        _DAYS.index(text[:3]) * _DAY_MINUTES + _minutes(text[4:]) for text in _parts(cache.maintenance_window)
+    )
+    maintenance_minutes = (end - begin) % _WEEK_MINUTES
+    if not _SHORTEST_WINDOW_MINUTES <= maintenance_minutes <= _DAY_MINUTES:
+        told = f"{shown(cache.maintenance_window)} is {maintenance_minutes} minutes long; allowed: 60 to {_DAY_MINUTES}"
+        draft.report(("cache", "maintenance_window"), told)
+        return
+    snapshot_begin, snapshot_end = (_minutes(text) for text in _parts(cache.snapshot_window))
+    snapshot_minutes = (snapshot_end - snapshot_begin) % _DAY_MINUTES
+    if snapshot_minutes < _SHORTEST_WINDOW_MINUTES:
+        told = f"{shown(cache.snapshot_window)} is {snapshot_minutes} minutes long; allowed: 60 or more"
+        draft.report(("cache", "snapshot_window"), told)
+        return
+    # A daily window meets the weekly one if it begins in it, or the weekly one begins in it.
+    after = (snapshot_begin - begin) % _DAY_MINUTES
+    if cache.snapshot_retention_days and (after < maintenance_minutes or _DAY_MINUTES - after < snapshot_minutes):
+        where = draft.most_own(("cache",), "snapshot_window", "maintenance_window")
+        told = f"the snapshot window {cache.snapshot_window} meets the maintenance window {cache.maintenance_window}"
+        draft.report(where, f"{told}; ElastiCache wants them apart")
+
+
+def _parts(window: str) -> tuple[str, str]:
+    begin, _, end = window.partition("-")
+    return begin, end
+
+
+def _minutes(time: str) -> int:
+    hours, minutes = time.split(":")
+    return int(hours) * 60 + int(minutes)
 
 
 def _check_once(draft: Draft[Environment], path: KeyPath, values: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from catalog import names
-from catalog.catalog import MAX_SERVICES_IN_STACK, Catalog
+from catalog.catalog import MAX_CACHE_USERS, MAX_SERVICES_IN_STACK, Catalog
 from catalog.draft import Draft
 from catalog.faults import did_you_mean, listed, shown
 from catalog.service import Service
@@ -31,6 +31,7 @@ def check(draft: Draft[Catalog]) -> None:
     _check_beginnings(draft)
     _check_construct_ids(draft)
     _check_stacks(draft)
+    _check_cache_users(draft)
 
 
 def _check_reserved(draft: Draft[Catalog], service: Service) -> None:
@@ -131,3 +132,10 @@ def _check_stacks(draft: Draft[Catalog]) -> None:
                 f"stack {number} of this group and stack {other_number} of group {shown(other)} are both named {part!r}"
             )
             draft.report_key(("groups", group), told)
+
+
+def _check_cache_users(draft: Draft[Catalog]) -> None:
+    users = [service.name for service in draft.model.enabled if service.cache]
+    for name in users[MAX_CACHE_USERS:]:
+        told = f"{len(users)} services use the cache; at most {MAX_CACHE_USERS} are allowed, as many users as its group takes"
+        draft.report(("services", name, "cache"), told)

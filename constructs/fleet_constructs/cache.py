@@ -5,18 +5,21 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_elasticache as elasticache
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from catalog import names
 from catalog.catalog import Catalog
 from catalog.environment import Environment
-from catalog.service import Service
-from fleet_constructs.account_inputs import pascal_case
+from fleet_constructs.cache_alarms import add_cache_alarms
+from fleet_constructs.cache_users import CacheUsers
+from fleet_constructs.fleet_logs import retention_days
 from fleet_constructs.fleet_network import FleetNetwork
 from fleet_constructs.retention import Retention
 
-PASSWORD_LENGTH = 64
+# A command that takes longer is in the slow log, with the commands around it.
+SLOW_MICROSECONDS = 10_000
+SLOW_LOG_ENTRIES = 256
 
 
 class Cache(Construct):
@@ -30,6 +33,7 @@ class Cache(Construct):
         catalog: Catalog,
         environment: Environment,
         network: FleetNetwork,
+        topic_arn: str,
         retention: Retention,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -43,69 +47,24 @@ class Cache(Construct):
             enable_key_rotation=True,
             removal_policy=retention.removal_policy,
         )
-        self._replication_group = self._make_replication_group(
-            network, self._user_group([s for s in catalog.enabled if s.cache])
+        users = CacheUsers(
+            self,
+            "Users",
+            services=[service for service in catalog.enabled if service.cache],
+            environment=environment,
+            retention=retention,
         )
+        self._replication_group = self._make_replication_group(network, users.group)
+        users.rotate(endpoint=self.endpoint, network=network, after=self._replication_group)
+        add_cache_alarms(self, environment=environment, topic_arn=topic_arn)
 
     @property
     def endpoint(self) -> str:
         """Host name and port that clients connect to."""
         group = self._replication_group
-        clustered = self._environment.cache.shards > 1
+        clustered = self._environment.cache.cluster_mode
         address = group.attr_configuration_end_point_address if clustered else group.attr_primary_end_point_address
         return f"{address}:{names.CACHE_PORT}"
-
-    def _user_group(self, services: list[Service]) -> elasticache.CfnUserGroup:
-        prefix = names.cluster(self._environment.name)
-        # Every group needs a user called default; ours may do nothing, so that whoever comes without a name is nobody.
-        default = elasticache.CfnUser(
-            self,
-            "DefaultUser",
-            engine=self._environment.cache.engine,
-            user_id=f"{prefix}-default",
-            user_name="default",
-            access_string="off -@all",
-            no_password_required=True,
-        )
-        users = [default, *(self._user(service) for service in services)]
-        return elasticache.CfnUserGroup(
-            self,
-            "Users",
-            engine=self._environment.cache.engine,
-            user_group_id=prefix,
-            user_ids=[user.ref for user in users],
-        )
-
-    def _user(self, service: Service) -> elasticache.CfnUser:
-        environment = self._environment.name
-        secret = secretsmanager.Secret(
-            self,
-            f"{pascal_case(service.name)}Secret",
-            secret_name=names.cache_secret(service.name, environment),
-            description=f"User of {service.name} in the cache",
-            generate_secret_string=secretsmanager.SecretStringGenerator(
-                secret_string_template=f'{{"username":"{service.name}"}}',
-                generate_string_key="password",
-                exclude_punctuation=True,
-                password_length=PASSWORD_LENGTH,
-            ),
-            # Made anew with the service: a retained one would hold the name, and the service could not come back.
-            removal_policy=cdk.RemovalPolicy.DESTROY,
-        )
-        cdk.Validations.of(secret).acknowledge(
-            cdk.Acknowledgment(
-                id="AwsSolutions-SMG4", reason="a rotation through two passwords comes with the cache's own function"
-            )
-        )
-        return elasticache.CfnUser(
-            self,
-            f"{pascal_case(service.name)}User",
-            engine=self._environment.cache.engine,
-            user_id=service.name,
-            user_name=service.name,
-            access_string=f"on ~{service.name}:* &{service.name}:* +@all -@admin -@dangerous",
-            passwords=[secret.secret_value_from_json("password").unsafe_unwrap()],
-        )
 
     def _make_replication_group(
         self, network: FleetNetwork, users: elasticache.CfnUserGroup
@@ -122,7 +81,12 @@ class Cache(Construct):
             "Parameters",
             cache_parameter_group_family=f"{cache.engine}{cache.engine_version.split('.')[0]}",
             description=f"Cache of {names.PLATFORM} {self._environment.name}",
-            properties={"maxmemory-policy": "volatile-lru", **({"cluster-enabled": "yes"} if cache.shards > 1 else {})},
+            properties={
+                "maxmemory-policy": "volatile-lru",
+                "slowlog-log-slower-than": str(SLOW_MICROSECONDS),
+                "slowlog-max-len": str(SLOW_LOG_ENTRIES),
+                **({"cluster-enabled": "yes"} if cache.cluster_mode else {}),
+            },
         )
         group = elasticache.CfnReplicationGroup(
             self,
@@ -132,9 +96,11 @@ class Cache(Construct):
             engine=cache.engine,
             engine_version=cache.engine_version,
             cache_node_type=cache.node_type,
+            cluster_mode="enabled" if cache.cluster_mode else "disabled",
             num_node_groups=cache.shards,
             replicas_per_node_group=cache.replicas_per_shard,
-            automatic_failover_enabled=cache.replicas_per_shard > 0,
+            # With cluster mode, AWS takes nothing else.
+            automatic_failover_enabled=cache.cluster_mode or cache.replicas_per_shard > 0,
             multi_az_enabled=cache.multi_az,
             port=names.CACHE_PORT,
             transit_encryption_enabled=True,
@@ -145,7 +111,10 @@ class Cache(Construct):
             cache_parameter_group_name=parameters.ref,
             cache_subnet_group_name=subnets.ref,
             security_group_ids=[network.security_groups.cache.security_group_id],
+            preferred_maintenance_window=cache.maintenance_window,
             snapshot_retention_limit=cache.snapshot_retention_days,
+            snapshot_window=cache.snapshot_window if cache.snapshot_retention_days else None,
+            log_delivery_configurations=[self._log("slow-log"), self._log("engine-log")],
             auto_minor_version_upgrade=True,
         )
         group.apply_removal_policy(self._retention.removal_policy)
@@ -161,3 +130,24 @@ class Cache(Construct):
             ),
         )
         return group
+
+    def _log(self, kind: names.CacheLog) -> elasticache.CfnReplicationGroup.LogDeliveryConfigurationRequestProperty:
+        """Have the cache write one of its two logs to a group of its own, as JSON."""
+        log_group = logs.LogGroup(
+            self,
+            "SlowLog" if kind == "slow-log" else "EngineLog",
+            log_group_name=names.cache_log_group(self._environment.name, kind),
+            retention=retention_days(self._environment.monitoring.log_retention_days),
+            removal_policy=self._retention.removal_policy,
+        )
+        request = elasticache.CfnReplicationGroup
+        return request.LogDeliveryConfigurationRequestProperty(
+            destination_type="cloudwatch-logs",
+            destination_details=request.DestinationDetailsProperty(
+                cloud_watch_logs_details=request.CloudWatchLogsDestinationDetailsProperty(
+                    log_group=log_group.log_group_name
+                )
+            ),
+            log_format="json",
+            log_type=kind,
+        )

@@ -7,9 +7,12 @@ import platform
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -22,6 +25,46 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / ".build" / "functions"
 STAGED = ROOT / ".build" / "assets"
 HOST_ARCHITECTURE = "x86_64" if platform.machine() in {"x86_64", "AMD64"} else "arm64"
+
+
+class Placement(TypedDict, total=False):
+    """Where a function stands, as the CDK takes it."""
+
+    vpc: ec2.IVpc
+    vpc_subnets: ec2.SubnetSelection
+    security_groups: Sequence[ec2.ISecurityGroup]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionNetwork:
+    """The private subnets, for a function that reaches what stands in them; of AWS it reaches nothing from there."""
+
+    vpc: ec2.IVpc
+    security_group: ec2.ISecurityGroup
+
+    def placement(self) -> Placement:
+        """Return where the function stands."""
+        return {
+            "vpc": self.vpc,
+            "vpc_subnets": ec2.SubnetSelection(subnet_group_name="private"),
+            "security_groups": [self.security_group],
+        }
+
+    @staticmethod
+    def permission() -> iam.PolicyStatement:
+        """Say what Lambda needs to give the function its addresses; it knows no narrower resource."""
+        return iam.PolicyStatement(
+            sid="StandInNetwork",
+            actions=[
+                "ec2:AssignPrivateIpAddresses",
+                "ec2:CreateNetworkInterface",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSubnets",
+                "ec2:UnassignPrivateIpAddresses",
+            ],
+            resources=["*"],
+        )
 
 
 class PythonFunction(Construct):
@@ -43,6 +86,7 @@ class PythonFunction(Construct):
         permissions: Sequence[iam.PolicyStatement],
         log_retention: logs.RetentionDays,
         removal_policy: cdk.RemovalPolicy,
+        network: FunctionNetwork | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         log_group = logs.LogGroup(
@@ -61,7 +105,11 @@ class PythonFunction(Construct):
             "Role",
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             description=f"Function {function_name}",
-            inline_policies={"Work": iam.PolicyDocument(statements=[write_log, *permissions])},
+            inline_policies={
+                "Work": iam.PolicyDocument(
+                    statements=[write_log, *permissions, *([network.permission()] if network else [])]
+                )
+            },
         )
         processor = HOST_ARCHITECTURE if architecture == "host" else architecture
         self.function = lambda_.Function(
@@ -79,6 +127,7 @@ class PythonFunction(Construct):
             # Its permissions stand in the role above and nowhere else.
             role=role.without_policy_updates(),
             log_group=log_group,
+            **(network.placement() if network else {}),
         )
 
 

@@ -17,7 +17,8 @@ from catalog.catalog import Catalog
 from catalog.environment import Environment
 from catalog.service import Architecture, Service
 from fleet_constructs.account_inputs import pascal_case
-from fleet_constructs.arns import account, repository_uri
+from fleet_constructs.acknowledgements import wildcard
+from fleet_constructs.arns import account, repository_uri, secret_arn_pattern
 from fleet_constructs.certificate_access import read_certificates
 from fleet_constructs.fleet_network import FleetNetwork
 from fleet_constructs.retention import Retention
@@ -100,10 +101,26 @@ class ServiceTask(Construct):
             role_name=names.task_role(service.name, environment.name),
             assumed_by=self._platform.task_principal,
             description=f"Code of {service.name}",
-            inline_policies={"ReadCertificate": access.policy},
+            inline_policies={"ReadCertificate": access.policy, **self._cache_policy()},
         )
         cdk.Validations.of(role).acknowledge(*access.acknowledgements)
+        if service.cache:
+            secret = secret_arn_pattern(names.cache_secret(service.name, environment.name), environment)
+            cdk.Validations.of(role).acknowledge(wildcard(secret, "the end of a secret's ARN is AWS's own choice"))
         return role
+
+    def _cache_policy(self) -> dict[str, iam.PolicyDocument]:
+        """Let the service read its user's password again: it changes while the task runs."""
+        if not self._service.cache:
+            return {}
+        environment = self._platform.environment
+        name = names.cache_secret(self._service.name, environment.name)
+        read = iam.PolicyStatement(
+            sid="ReadCachePassword",
+            actions=["secretsmanager:GetSecretValue"],
+            resources=[secret_arn_pattern(name, environment)],
+        )
+        return {"ReadCachePassword": iam.PolicyDocument(statements=[read])}
 
     def _ports(self) -> list[int]:
         return [names.HEALTH_PORT, *([names.GATEWAY_PORT] if self._platform.catalog.is_gateway(self._service) else [])]

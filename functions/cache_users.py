@@ -1,0 +1,82 @@
+"""The users of the cache, as far as our functions make, change and remove them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+WAIT_SECONDS = 240
+_PAUSE_SECONDS = 3.0
+_UNDER_WAY = {"modifying", "deleting"}
+_NOT_NOW = {"InvalidUserState", "InvalidUserGroupState"}
+
+
+class CacheUserError(Exception):
+    """A user of the cache did not become what it should be."""
+
+
+@dataclass(frozen=True)
+class CacheUsers:
+    """Users by their id; every change is waited for, since the nodes take one up after the other."""
+
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    elasticache: Any = field(default_factory=lambda: boto3.client("elasticache"))
+
+    def settled(self, user_id: str) -> Mapping[str, Any] | None:
+        """Return a user once no change of it is under way; none where there is no such user.
+
+        Raises:
+            CacheUserError: A change has not ended in time.
+        """
+        return self._settled(user_id, self.clock() + WAIT_SECONDS)
+
+    def create(self, user_id: str, **properties: Any) -> None:
+        """Make a user with properties as ElastiCache calls them."""
+        self.elasticache.create_user(UserId=user_id, **properties)
+        self.settled(user_id)
+
+    def change(self, user_id: str, **changes: Any) -> None:
+        """Change what is named of a user and leave the rest as it is; passwords that are named replace those that it has."""
+        self._when_settled(user_id, lambda: self.elasticache.modify_user(UserId=user_id, **changes))
+
+    def remove(self, user_id: str) -> None:
+        """Remove a user; one that is gone already is as good."""
+        if self.settled(user_id) is not None:
+            self._when_settled(user_id, lambda: self.elasticache.delete_user(UserId=user_id))
+
+    def _when_settled(self, user_id: str, request: Callable[[], Any]) -> None:
+        """Ask as soon as ElastiCache takes it, and wait until it is done; the user's groups may be at work too."""
+        end = self.clock() + WAIT_SECONDS
+        while True:
+            self._settled(user_id, end)
+            try:
+                request()
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _NOT_NOW or self.clock() >= end:
+                    raise
+                self.sleep(_PAUSE_SECONDS)
+            else:
+                self._settled(user_id, end)
+                return
+
+    def _settled(self, user_id: str, end: float) -> Mapping[str, Any] | None:
+        while (user := self._find(user_id)) and user["Status"] in _UNDER_WAY:
+            if self.clock() >= end:
+                raise CacheUserError(f"user {user_id} was still {user['Status']} after {WAIT_SECONDS} s")
+            self.sleep(_PAUSE_SECONDS)
+        return user
+
+    def _find(self, user_id: str) -> Mapping[str, Any] | None:
+        try:
+            found: Sequence[Mapping[str, Any]] = self.elasticache.describe_users(UserId=user_id)["Users"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "UserNotFound":
+                return None
+            raise
+        return found[0] if found else None
