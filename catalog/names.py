@@ -5,6 +5,7 @@ Nothing that belongs to one service crosses a stack boundary as an export; it is
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 PLATFORM = "gaming-system"
@@ -60,6 +61,7 @@ NATS_ALARM_KINDS = (
     "node-down",
 )
 
+CACHE_ALARM_KINDS = ("cpu", "memory", "evictions", "replication-lag", "connections", "authentication-failures")
 CacheLog = Literal["slow-log", "engine-log"]
 AlarmKind = Literal["cpu-high", "memory-high", "tasks-low"]
 ALARM_KINDS: tuple[AlarmKind, ...] = ("cpu-high", "memory-high", "tasks-low")
@@ -238,6 +240,15 @@ def cache_probe_function(environment: str) -> str:
 def cache_alarm(kind: str, member: str, environment: str) -> str:
     """Return the name of an alarm of one node of the cache."""
     return f"{PLATFORM_ALARM_PREFIX}cache-{kind}-{member}-{environment}"
+
+
+def cache_alarms(members: Iterable[str], environment: str) -> list[str]:
+    """Return the names of all alarms of a cache; one without replicas has none that falls behind."""
+    each = list(members)
+    kinds = [
+        kind for kind in CACHE_ALARM_KINDS if kind != "replication-lag" or any(not m.endswith("001") for m in each)
+    ]
+    return [cache_alarm(kind, member, environment) for kind in kinds for member in each]
 
 
 def cache_log_group(environment: str, kind: CacheLog) -> str:

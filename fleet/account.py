@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_elasticache import ElastiCacheClient
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -131,6 +132,12 @@ class Account:
     def s3(self) -> S3Client:
         """Buckets."""
         client: S3Client = self._client("s3")
+        return client
+
+    @cached_property
+    def elasticache(self) -> ElastiCacheClient:
+        """ElastiCache."""
+        client: ElastiCacheClient = self._client("elasticache")
         return client
 
     @cached_property

@@ -46,12 +46,7 @@ def build_fleet(app: cdk.App, *, catalog: Catalog, environment: Environment, des
         topic_arn=monitoring.alerts.topic.topic_arn,
         retention=retention,
     )
-<<<<<<< HEAD
     nats = NatsStack(
-=======
-    nats = NatsStack(app, environment=environment, network=network, retention=retention)
-    cache = CacheStack(
->>>>>>> de7a3af (Make the cache's users and passwords by a function of ours, and watch, log and patch the cache as the environment says)
         app,
         catalog=catalog,
         environment=environment,
@@ -59,10 +54,14 @@ def build_fleet(app: cdk.App, *, catalog: Catalog, environment: Environment, des
         topic_arn=monitoring.alerts.topic.topic_arn,
         retention=retention,
     )
-<<<<<<< HEAD
-    cache = CacheStack(app, catalog=catalog, environment=environment, network=network, retention=retention)
-=======
->>>>>>> de7a3af (Make the cache's users and passwords by a function of ours, and watch, log and patch the cache as the environment says)
+    cache = CacheStack(
+        app,
+        catalog=catalog,
+        environment=environment,
+        network=network,
+        topic_arn=monitoring.alerts.topic.topic_arn,
+        retention=retention,
+    )
     nats.add_stack_dependency(certificates)  # before the first node starts
     platform = Platform(
         catalog=catalog,

@@ -1,4 +1,4 @@
-"""The dashboard of the fleet: a row for NATS, and a row a group, with replicas, CPU and memory of its services."""
+"""The dashboard of the fleet: a row for NATS, one for the cache, and a row a group, with replicas, CPU and memory of its services."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def dashboard_body(catalog: Catalog, environment: Environment) -> dict[str, Any]
 
     Everything in it is a literal name, so that the dashboard never holds on to a service's stack.
     """
-    widgets = _nats(environment)
-    top = HEADER_HEIGHT + GRAPH_HEIGHT
+    row_height = HEADER_HEIGHT + GRAPH_HEIGHT
+    widgets = [*_nats(environment), *_cache(environment, row_height)]
+    top = 2 * row_height
     for group, description in ((name, group.description) for name, group in catalog.groups.items()):
         enabled = [service for service in catalog.enabled if service.group == group]
         off = [service for service in catalog.disabled if service.group == group]
@@ -75,9 +76,40 @@ def _nats(environment: Environment) -> list[dict[str, Any]]:
     ]
 
 
-def _platform_graph(
-    title: str, statistic: str, metrics: dict[str, tuple[str, ...]], environment: Environment
-) -> dict[str, Any]:
+def _cache(environment: Environment, top: int) -> list[dict[str, Any]]:
+    """Return the row of the cache: each of its nodes."""
+    width = FULL_WIDTH // GRAPHS_IN_ROW
+    group = names.cluster(environment.name)
+    graphs = {
+        "Engine CPU and memory in use, %": ("EngineCPUUtilization", "DatabaseMemoryUsagePercentage"),
+        "Connections": ("CurrConnections",),
+        "Evictions, seconds behind the primary": ("Evictions", "ReplicationLag"),
+    }
+    widgets = [_widget("text", 0, top, FULL_WIDTH, HEADER_HEIGHT, {"markdown": "## Cache: each node"})]
+    for column, (title, metrics) in enumerate(graphs.items()):
+        graph = _graph_of(
+            title,
+            "Average",
+            [
+                [
+                    "AWS/ElastiCache",
+                    name,
+                    "CacheClusterId",
+                    f"{group}-{member}",
+                    "CacheNodeId",
+                    "0001",
+                    {"label": f"{name} {member}"},
+                ]
+                for name in metrics
+                for member in environment.cache.members
+            ],
+            environment,
+        )
+        widgets.append(_widget("metric", column * width, top + HEADER_HEIGHT, width, GRAPH_HEIGHT, graph))
+    return widgets
+
+
+def _graph_of(title: str, statistic: str, metrics: list[list[Any]], environment: Environment) -> dict[str, Any]:
     return {
         "title": title,
         "view": "timeSeries",
@@ -85,12 +117,23 @@ def _platform_graph(
         "stat": statistic,
         "period": 60,
         "yAxis": {"left": {"min": 0}},
-        "metrics": [
+        "metrics": metrics,
+    }
+
+
+def _platform_graph(
+    title: str, statistic: str, metrics: dict[str, tuple[str, ...]], environment: Environment
+) -> dict[str, Any]:
+    return _graph_of(
+        title,
+        statistic,
+        [
             [METRICS_NAMESPACE, name, "Environment", environment.name, "Service", service, {"label": name}]
             for service, of_service in metrics.items()
             for name in of_service
         ],
-    }
+        environment,
+    )
 
 
 def _replicas(environment: Environment) -> tuple[str, str, str]:
@@ -104,18 +147,15 @@ def _graph(
 ) -> dict[str, Any]:
     namespace, metric_name, statistic = metric
     cluster = names.cluster(environment.name)
-    return {
-        "title": title,
-        "view": "timeSeries",
-        "region": environment.region,
-        "stat": statistic,
-        "period": 60,
-        "yAxis": {"left": {"min": 0}},
-        "metrics": [
+    return _graph_of(
+        title,
+        statistic,
+        [
             [namespace, metric_name, "ClusterName", cluster, "ServiceName", service.name, {"label": service.name}]
             for service in services
         ],
-    }
+        environment,
+    )
 
 
 def _widget(kind: str, x: int, y: int, width: int, height: int, properties: dict[str, Any]) -> dict[str, Any]:

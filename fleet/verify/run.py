@@ -15,6 +15,7 @@ from catalog.environment import Environment
 from fleet.account import Account
 from fleet.errors import InputError
 from fleet.verify.alarms import SeenAlarms, check_alarms
+from fleet.verify.cache import check_cache
 from fleet.verify.check import Check
 from fleet.verify.nats import check_nats
 from fleet.verify.platform import check_log_group, check_log_streams, check_repositories, check_stacks
@@ -100,6 +101,7 @@ def verify(catalog: Catalog, environment: Environment, account: Account) -> Repo
         "repositories": lambda: check_repositories(scope),
         "logs": lambda: check_log_group(scope),
         "nats": lambda: check_nats(scope),
+        "cache": lambda: check_cache(scope),
     }
     # Two pools: a look that waits for its own requests must not keep a place that they need.
     with ThreadPoolExecutor() as looking, ThreadPoolExecutor(_REQUESTS_AT_ONCE) as requests:

@@ -8,11 +8,15 @@ from local_aws.resources.calls import Task, call
 from local_aws.resources.table import Name, Row, do
 from local_aws.resources.tagging import Tagging
 
+# Whether it rotates at once is said by the template; then AWS tries the function, and so does moto.
+_ROTATE = call("rotate_secret", RotationLambdaARN="RotationLambdaARN", RotateImmediately="RotateImmediatelyOnUpdate")
 _RECIPE = ("GenerateStringKey", "SecretStringTemplate")
 
 
 def _put_value(task: Task) -> None:
-    """Put a new version with the text that is given, or with a password made to the recipe."""
+    """Put a new version with the text that is given, or with a password made to the recipe; with neither, none."""
+    if not task.new.keys() & {"SecretString", "GenerateSecretString"}:
+        return
     if "GenerateSecretString" in task.new:
         recipe = dict(task.new["GenerateSecretString"])
         key, template = (recipe.pop(name, None) for name in _RECIPE)
@@ -37,5 +41,14 @@ ROWS = (
         steps=(do(_put_value, "SecretString", "GenerateSecretString"),),
         tags=Tagging(call("tag_resource", SecretId="id"), "Tags", call("untag_resource", SecretId="id"), "TagKeys"),
         remove=call("delete_secret", SecretId="id", ForceDeleteWithoutRecovery="`true`"),
+    ),
+    Row(
+        type_name="AWS::SecretsManager::RotationSchedule",
+        service="secretsmanager",
+        make=_ROTATE,
+        id="ARN",
+        attributes={"Id": "id"},
+        change=_ROTATE,
+        remove=call("cancel_rotate_secret", SecretId="id"),
     ),
 )

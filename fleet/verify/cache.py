@@ -1,0 +1,113 @@
+"""The cache: as the environment wants it, encrypted, with its users and their passwords, and its alarms."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from catalog import names
+from fleet.verify.check import Check, Checks
+from fleet.verify.scope import Scope
+
+_GRACE = timedelta(days=2)
+"""How long a rotation may be late: Secrets Manager has a day for it, and tries again."""
+
+
+def check_cache(scope: Scope) -> list[Check]:
+    """Look at everything of the cache that its deployment made; whether it answers is not asked from here.
+
+    Nobody outside the network reaches it. That a password opens it is tried at each rotation, from within.
+    """
+    checks = scope.checks()
+    group = _replication_group(scope)
+    name = names.cluster(scope.name)
+    if checks.holds("cache.exists", name, group is not None, "there", "there" if group else "missing") and group:
+        _check_group(scope, checks, name, group)
+    _check_users(scope, checks)
+    _check_rotations(scope, checks)
+    _check_alarms(scope, checks)
+    return checks.made
+
+
+def _replication_group(scope: Scope) -> Any:
+    try:
+        (group,) = scope.account.elasticache.describe_replication_groups(ReplicationGroupId=names.cluster(scope.name))[
+            "ReplicationGroups"
+        ]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ReplicationGroupNotFoundFault":
+            return None
+        raise
+    return group
+
+
+def _check_group(scope: Scope, checks: Checks, name: str, group: Any) -> None:
+    cache = scope.environment.cache
+    checks.equal("cache.status", name, "available", group.get("Status"))
+    checks.equal("cache.encrypted-in-transit", name, expected=True, found=group.get("TransitEncryptionEnabled"))
+    checks.equal("cache.encrypted-at-rest", name, expected=True, found=group.get("AtRestEncryptionEnabled"))
+    checks.equal("cache.users", name, [name], group.get("UserGroupIds"))
+    checks.equal("cache.nodes", name, len(cache.members), len(group.get("MemberClusters", [])))
+    failover = "enabled" if cache.cluster_mode or cache.replicas_per_shard else "disabled"
+    checks.equal("cache.failover", name, failover, group.get("AutomaticFailover"))
+    checks.equal("cache.multi-az", name, "enabled" if cache.multi_az else "disabled", group.get("MultiAZ"))
+    checks.equal("cache.snapshot-days", name, cache.snapshot_retention_days, group.get("SnapshotRetentionLimit"))
+
+
+def _check_users(scope: Scope, checks: Checks) -> None:
+    """Look for exactly the users that the catalog asks for, and at what each may do."""
+    users = {user["UserId"]: user for user in scope.account.elasticache.describe_users()["Users"]}
+    group = names.cluster(scope.name)
+    for service in scope.catalog.enabled:
+        if not service.cache:
+            continue
+        user = users.get(service.name)
+        if not checks.holds("cache.user", service.name, user is not None, "there", "there" if user else "missing"):
+            continue
+        own = f" ~{service.name}:* "
+        access = f"{user['AccessString']} " if user else ""
+        only_own = own in f" {access}" and access.count("~") == 1 and "allkeys" not in access
+        checks.holds("cache.user-keys", service.name, only_own, f"its own keys,{own.rstrip()}", access.strip())
+        checks.holds(
+            "cache.user-member", service.name, group in (user or {}).get("UserGroupIds", []), f"in {group}",
+            ", ".join((user or {}).get("UserGroupIds", [])) or "in no group",
+        )  # fmt: skip
+    wanted = {service.name for service in scope.catalog.enabled if service.cache} | {f"{group}-default"}
+    members = {user_id for user_id, user in users.items() if group in user.get("UserGroupIds", [])}
+    for user_id in sorted(members - wanted):
+        checks.lacks("cache.user-orphan", user_id, "nobody: the catalog has no such user", "in the group")
+
+
+def _check_rotations(scope: Scope, checks: Checks) -> None:
+    """Look whether every password is changed, and was not left behind."""
+    days = scope.environment.cache.password_rotation_days
+    for service in scope.catalog.enabled:
+        if not service.cache:
+            continue
+        name = names.cache_secret(service.name, scope.name)
+        try:
+            secret = scope.account.secretsmanager.describe_secret(SecretId=name)
+        except ClientError as error:
+            checks.lacks("cache.secret", service.name, f"the secret {name}", error.response["Error"]["Code"])
+            continue
+        checks.equal("cache.rotation", service.name, expected=True, found=secret.get("RotationEnabled", False))
+        changed = secret.get("LastRotatedDate") or secret.get("LastChangedDate") or secret["CreatedDate"]
+        age = datetime.now(UTC) - changed
+        checks.holds(
+            "cache.password-age", service.name, age < timedelta(days=days) + _GRACE, f"at most {days} days",
+            f"{age.days} days", "the log of the function says why: "
+            f"aws logs tail /aws/lambda/{names.cache_passwords_function(scope.name)} --since 2d",
+        )  # fmt: skip
+
+
+def _check_alarms(scope: Scope, checks: Checks) -> None:
+    pages = scope.account.cloudwatch.get_paginator("describe_alarms").paginate(
+        AlarmNamePrefix=f"{names.PLATFORM_ALARM_PREFIX}cache-"
+    )
+    found = {alarm["AlarmName"]: alarm for page in pages for alarm in page["MetricAlarms"]}
+    for name in names.cache_alarms(scope.environment.cache.members, scope.name):
+        alarm = found.get(name)
+        if checks.holds("cache.alarm", name, alarm is not None, "there", "there" if alarm else "missing") and alarm:
+            checks.equal("cache.alarm-actions", name, [scope.topic_arn], alarm.get("AlarmActions"))
