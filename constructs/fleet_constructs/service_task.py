@@ -17,7 +17,6 @@ from catalog.catalog import Catalog
 from catalog.environment import Environment
 from catalog.service import Architecture, Service
 from fleet_constructs.account_inputs import pascal_case
-from fleet_constructs.acknowledgements import wildcard
 from fleet_constructs.arns import account, repository_uri, secret_arn_pattern
 from fleet_constructs.certificate_access import read_certificates
 from fleet_constructs.fleet_network import FleetNetwork
@@ -104,9 +103,6 @@ class ServiceTask(Construct):
             inline_policies={"ReadCertificate": access.policy, **self._cache_policy()},
         )
         cdk.Validations.of(role).acknowledge(*access.acknowledgements)
-        if service.cache:
-            secret = secret_arn_pattern(names.cache_secret(service.name, environment.name), environment)
-            cdk.Validations.of(role).acknowledge(wildcard(secret, "the end of a secret's ARN is AWS's own choice"))
         return role
 
     def _cache_policy(self) -> dict[str, iam.PolicyDocument]:

@@ -29,6 +29,11 @@ NATS_ALARMS = (
     "leaderless", "routes-missing", "slow-consumers", "disk", "memory", "store", "authentication-failures",
     "replica-lag", "unhealthy", "backup-age", "node-down",
 )  # fmt: skip
+CACHE_ALARMS = (
+    "cpu-001", "cpu-002", "memory-001", "memory-002", "evictions-001", "evictions-002", "replication-lag-001",
+    "replication-lag-002", "connections-001", "connections-002", "authentication-failures-001", "authentication-failures-002",
+)  # fmt: skip
+CACHE_SECRET = "gaming-system/test/cache/state-manager-nats/user"
 GET_STATE = {
     "idempotent": True,
     "reply": "gaming.game.v1.GetStateReply",
@@ -78,6 +83,8 @@ class Clients:
         self.scaling = session.client("application-autoscaling")
         self.ec2 = session.client("ec2")
         self.s3 = session.client("s3")
+        self.elasticache = session.client("elasticache")
+        self.secretsmanager = session.client("secretsmanager")
 
 
 class RightAccount:
@@ -96,6 +103,8 @@ class RightAccount:
         self.scaling = clients.scaling
         self.ec2 = clients.ec2
         self.s3 = clients.s3
+        self.elasticache = clients.elasticache
+        self.secretsmanager = clients.secretsmanager
         # moto has a network to begin with, and wants services to stand in one that is there.
         subnets = clients.ec2.describe_subnets()["Subnets"]
         self.subnets = [subnet["SubnetId"] for subnet in subnets]
@@ -135,7 +144,45 @@ class RightAccount:
             for kind in ("cpu-high", "memory-high", "tasks-low"):
                 self.put_alarm(service, kind)
         self.build_nats()
+        self.build_cache()
         return self
+
+    def build_cache(self) -> None:
+        self.elasticache.create_user(
+            UserId=f"{CLUSTER}-default", UserName="default", Engine="valkey", AccessString="off -@all",
+            NoPasswordRequired=True,
+        )  # fmt: skip
+        self.elasticache.create_user(
+            UserId="state-manager-nats", UserName="state-manager-nats", Engine="valkey",
+            AccessString="on ~state-manager-nats:* &state-manager-nats:* -@all +@read", Passwords=["sixteen characters"],
+        )  # fmt: skip
+        self.elasticache.create_user_group(
+            UserGroupId=CLUSTER, Engine="valkey", UserIds=[f"{CLUSTER}-default", "state-manager-nats"]
+        )
+        self.put_cache()
+        self.secretsmanager.create_secret(Name=CACHE_SECRET, SecretString="{}")
+        self.secretsmanager.rotate_secret(SecretId=CACHE_SECRET, RotationRules={"AutomaticallyAfterDays": 30})
+        for kind in CACHE_ALARMS:
+            self.put_platform_alarm(f"cache-{kind}")
+
+    def put_cache(self, **changes: Any) -> None:
+        self.elasticache.create_replication_group(
+            **{
+                "ReplicationGroupId": CLUSTER,
+                "ReplicationGroupDescription": "Cache",
+                "Engine": "valkey",
+                "CacheNodeType": "cache.t4g.small",
+                "NumNodeGroups": 1,
+                "ReplicasPerNodeGroup": 1,
+                "AutomaticFailoverEnabled": True,
+                "MultiAZEnabled": False,
+                "TransitEncryptionEnabled": True,
+                "AtRestEncryptionEnabled": True,
+                "UserGroupIds": [CLUSTER],
+                "SnapshotRetentionLimit": 7,
+                **changes,
+            }
+        )
 
     def build_nats(self) -> None:
         zone = self.ec2.describe_subnets(SubnetIds=self.subnets[:1])["Subnets"][0]["AvailabilityZone"]
@@ -151,7 +198,7 @@ class RightAccount:
                 SubnetId=self.subnets[0], TagSpecifications=_tagged("network-interface", *tags)
             )
         for kind in NATS_ALARMS:
-            self.put_nats_alarm(kind)
+            self.put_platform_alarm(f"nats-{kind}")
         self.s3.create_bucket(Bucket=NATS_BUCKET)
         rule: Any = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
         self.s3.put_bucket_encryption(Bucket=NATS_BUCKET, ServerSideEncryptionConfiguration={"Rules": [rule]})
@@ -161,10 +208,10 @@ class RightAccount:
     def put_nats(self, key: str, plain: Any) -> None:
         self.s3.put_object(Bucket=NATS_BUCKET, Key=key, Body=json.dumps(plain).encode())
 
-    def put_nats_alarm(self, kind: str, **changes: Any) -> None:
+    def put_platform_alarm(self, kind: str, **changes: Any) -> None:
         self.cloudwatch.put_metric_alarm(
             **{
-                "AlarmName": f"platform-nats-{kind}-test",
+                "AlarmName": f"platform-{kind}-test",
                 "AlarmActions": [TOPIC],
                 "Namespace": "GamingSystem",
                 "MetricName": kind,

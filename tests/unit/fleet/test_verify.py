@@ -14,6 +14,7 @@ from fleet.verify.check import Check
 from fleet.verify.run import Report, verify
 from tests.unit.fleet.right_account import (
     ACCOUNT,
+    CACHE_SECRET,
     CLUSTER,
     FALLBACK,
     FOR_THIS_ACCOUNT,
@@ -301,6 +302,51 @@ DEFECTS: dict[str, tuple[Break, set[tuple[str, str]]]] = {
 }
 
 
+def cache(**changes: Any) -> Break:
+    """Have another cache in the place of the right one."""
+
+    def break_it(right: RightAccount) -> None:
+        right.elasticache.delete_replication_group(ReplicationGroupId=CLUSTER)
+        right.put_cache(**changes)
+
+    return break_it
+
+
+DEFECTS |= {
+    "cache gone": (
+        lambda right: right.elasticache.delete_replication_group(ReplicationGroupId=CLUSTER),
+        {("cache.exists", CLUSTER)},
+    ),
+    "cache in plain text": (cache(TransitEncryptionEnabled=False), {("cache.encrypted-in-transit", CLUSTER)}),
+    "cache on a plain disk": (cache(AtRestEncryptionEnabled=False), {("cache.encrypted-at-rest", CLUSTER)}),
+    "cache without snapshots": (cache(SnapshotRetentionLimit=0), {("cache.snapshot-days", CLUSTER)}),
+    "cache user gone": (
+        lambda right: right.elasticache.delete_user(UserId=GAME),
+        {("cache.user", GAME)},
+    ),
+    "cache user who sees all keys": (
+        lambda right: right.elasticache.modify_user(UserId=GAME, AccessString="on ~* +@all"),
+        {("cache.user-keys", GAME)},
+    ),
+    "cache user in no group": (
+        lambda right: right.elasticache.modify_user_group(UserGroupId=CLUSTER, UserIdsToRemove=[GAME]),
+        {("cache.user-member", GAME)},
+    ),
+    "cache password gone": (
+        lambda right: right.secretsmanager.delete_secret(SecretId=CACHE_SECRET, ForceDeleteWithoutRecovery=True),
+        {("cache.secret", GAME)},
+    ),
+    "cache password that nobody changes": (
+        lambda right: right.secretsmanager.cancel_rotate_secret(SecretId=CACHE_SECRET),
+        {("cache.rotation", GAME)},
+    ),
+    "cache alarm missing": (
+        lambda right: right.cloudwatch.delete_alarms(AlarmNames=["platform-cache-memory-002-test"]),
+        {("cache.alarm", "platform-cache-memory-002-test")},
+    ),
+}
+
+
 NODE = "nats-2"
 
 
@@ -331,7 +377,7 @@ DEFECTS |= {
         {("nats.alarm", "platform-nats-leaderless-test")},
     ),
     "NATS alarm that tells nobody": (
-        lambda right: right.put_nats_alarm("disk", AlarmActions=[]),
+        lambda right: right.put_platform_alarm("nats-disk", AlarmActions=[]),
         {("nats.alarm-actions", "platform-nats-disk-test")},
     ),
     "NATS without a configuration": (

@@ -132,10 +132,15 @@ ENVIRONMENT_KEYS: dict[str, Any] = {
     "cache/engine": "redis",
     "cache/engine_version": "8.0",
     "cache/node_type": "cache.r7g.large",
+    "cache/cluster_mode": True,
     "cache/shards": 2,
     "cache/replicas_per_shard": 2,
     "cache/multi_az": False,
+    "cache/maintenance_window": "mon:10:00-mon:11:00",
     "cache/snapshot_retention_days": 3,
+    "cache/snapshot_window": "12:00-13:00",
+    "cache/password_rotation_days": 7,
+    "cache/prove_passwords": False,
     "tags": {"cost-centre": "games"},
 }
 SPOT_ALLOWED = {"fargate/min_spot_percent"}

@@ -19,9 +19,9 @@ def trust(fleet: Fleet, role: Resource) -> Any:
 
 
 def statements(fleet: Fleet, role: Resource) -> dict[str, Any]:
-    """Return the statements of a role's only policy by their names."""
-    (policy,) = role["Policies"]
-    found = fleet.plain(role.part, policy["PolicyDocument"]["Statement"])
+    """Return the statements of a role's policies by their names."""
+    documents = [policy["PolicyDocument"] for policy in role["Policies"]]
+    found = [each for document in documents for each in fleet.plain(role.part, document["Statement"])]
     assert {statement.pop("Effect") for statement in found} == {"Allow"}
     return {statement.pop("Sid"): statement for statement in found}
 
@@ -110,6 +110,15 @@ def test_the_execution_role_has_exactly_what_the_stacks_tasks_need(small: Fleet)
                 f"{secret}somewhere/provider-??????",
             ],
         },
+    }
+
+
+def test_the_role_of_a_service_that_uses_the_cache_reads_its_own_password_again_and_no_others(small: Fleet) -> None:
+    found = {name: statements(small, role) for name, role in small.of_service(ROLE).items()}
+    assert {name for name, of_role in found.items() if "ReadCachePassword" in of_role} == {"state-manager-nats"}
+    assert found["state-manager-nats"]["ReadCachePassword"] == {
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": f"{ARN}:secretsmanager:{HERE}:secret:gaming-system/prod/cache/state-manager-nats/user-??????",
     }
 
 

@@ -62,7 +62,7 @@ def test_no_stack_waits_for_itself(fleet: Fleet) -> None:
         ("monitoring", set()),
         ("certificates", {"network", "monitoring"}),
         ("nats", {"network", "monitoring", "certificates"}),
-        ("cache", {"network"}),
+        ("cache", {"network", "monitoring"}),
     ],
 )
 def test_a_foundation_needs_little(prod: Fleet, part: str, before: set[str]) -> None:
@@ -149,9 +149,9 @@ def dashboard(fleet: Fleet) -> list[dict[str, Any]]:
     return widgets
 
 
-def test_the_dashboard_has_a_row_for_nats_and_one_a_group(fleet: Fleet) -> None:
+def test_the_dashboard_has_a_row_for_nats_one_for_the_cache_and_one_a_group(fleet: Fleet) -> None:
     headings = [w["properties"]["markdown"].partition(":")[0] for w in dashboard(fleet) if w["type"] == "text"]
-    assert headings == ["## NATS", *(f"## {group}" for group in fleet.catalog.groups)]
+    assert headings == ["## NATS", "## Cache", *(f"## {group}" for group in fleet.catalog.groups)]
 
 
 def test_the_dashboard_shows_tasks_cpu_and_memory_of_every_service(fleet: Fleet) -> None:

@@ -1,74 +1,10 @@
-"""The cache and the NATS nodes, as far as services lean on them."""
+"""The slots of the NATS nodes: name, address, disk and machine."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 
 from tests.synthesis import Fleet, small_fleet
-
-USER = "AWS::ElastiCache::User"
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("TransitEncryptionEnabled", True),
-        ("TransitEncryptionMode", "required"),
-        ("AtRestEncryptionEnabled", True),
-        ("AutoMinorVersionUpgrade", True),
-        ("Port", 6379),
-    ],
-)
-def test_the_cache_is_encrypted(fleet: Fleet, name: str, value: Any) -> None:
-    assert fleet.one("AWS::ElastiCache::ReplicationGroup")[name] == value
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ("prod", ("valkey", "cache.t4g.medium", 1, True, True, 7)),
-        ("staging", ("valkey", "cache.t4g.small", 1, True, True, 1)),
-        ("dev", ("valkey", "cache.t4g.micro", 0, False, False, 0)),
-    ],
-)
-def test_the_cache_is_as_strong_as_the_environment_says(environment: str, expected: tuple[Any, ...]) -> None:
-    group = small_fleet(environment).one("AWS::ElastiCache::ReplicationGroup")
-    names = (
-        "Engine",
-        "CacheNodeType",
-        "ReplicasPerNodeGroup",
-        "AutomaticFailoverEnabled",
-        "MultiAZEnabled",
-        "SnapshotRetentionLimit",
-    )
-    assert tuple(group[name] for name in names) == expected
-
-
-def test_each_service_that_uses_the_cache_is_a_user_that_sees_its_own_keys_alone(fleet: Fleet) -> None:
-    users = {user["UserName"]: user["AccessString"] for user in fleet.resources(USER)}
-    assert users == {
-        "default": "off -@all",
-        **{s.name: f"on ~{s.name}:* &{s.name}:* +@all -@admin -@dangerous" for s in fleet.catalog.enabled if s.cache},
-    }
-
-
-def test_every_user_but_the_one_who_may_do_nothing_has_a_password_from_a_secret(small: Fleet) -> None:
-    (password,) = small.one(USER, UserName="state-manager-nats")["Passwords"]
-    secret = small.one(
-        "AWS::SecretsManager::Secret", Name="gaming-system/prod/cache/state-manager-nats/user"
-    ).logical_id
-    assert small.text("cache", password) == (
-        f"{{{{resolve:secretsmanager:${{cache:{secret}}}:SecretString:password::}}}}"
-    )
-
-
-def test_the_cache_lets_its_users_in_and_nobody_else(small: Fleet) -> None:
-    group = small.one("AWS::ElastiCache::ReplicationGroup")
-    (users,) = group["UserGroupIds"]
-    members = [small.followed("cache", user)["UserName"] for user in small.followed("cache", users)["UserIds"]]
-    assert members == ["default", "state-manager-nats"]
 
 
 def test_nats_has_three_slots_with_name_address_and_disk(fleet: Fleet) -> None:

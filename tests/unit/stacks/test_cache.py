@@ -1,0 +1,182 @@
+"""The cache: encrypted, as strong as the environment says, with users whose passwords no template knows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from catalog import load_environment
+from fleet_constructs.cache_users import access_string
+from tests.synthesis import Fleet, small_catalog, small_fleet, synthesise
+
+GROUP = "AWS::ElastiCache::ReplicationGroup"
+USER = "Custom::CacheUser"
+ROTATION = "AWS::SecretsManager::RotationSchedule"
+SECRET = "AWS::SecretsManager::Secret"
+FUNCTION = "AWS::Lambda::Function"
+
+
+def with_cache(**changes: Any) -> Fleet:
+    """Return the small fleet of production with another cache."""
+    prod = load_environment("prod")
+    cache = prod.cache.model_copy(update=changes)
+    return synthesise(small_catalog(), prod.model_copy(update={"cache": cache}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TransitEncryptionEnabled", True),
+        ("TransitEncryptionMode", "required"),
+        ("AtRestEncryptionEnabled", True),
+        ("AutoMinorVersionUpgrade", True),
+        ("Port", 6379),
+        ("PreferredMaintenanceWindow", "sun:04:00-sun:05:00"),
+    ],
+)
+def test_the_cache_is_encrypted_and_patched_in_its_window(fleet: Fleet, name: str, value: Any) -> None:
+    assert fleet.one(GROUP)[name] == value
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ("prod", ("valkey", "cache.t4g.medium", 1, True, True, 7, "02:00-03:00")),
+        ("staging", ("valkey", "cache.t4g.small", 1, True, True, 1, "02:00-03:00")),
+        ("dev", ("valkey", "cache.t4g.micro", 0, False, False, 0, None)),
+    ],
+)
+def test_the_cache_is_as_strong_as_the_environment_says(environment: str, expected: tuple[Any, ...]) -> None:
+    group = small_fleet(environment).one(GROUP)
+    names = (
+        "Engine",
+        "CacheNodeType",
+        "ReplicasPerNodeGroup",
+        "AutomaticFailoverEnabled",
+        "MultiAZEnabled",
+        "SnapshotRetentionLimit",
+        "SnapshotWindow",
+    )
+    assert tuple(group.properties.get(name) for name in names) == expected
+
+
+def test_cluster_mode_has_its_own_endpoint_its_own_parameter_and_fails_over() -> None:
+    fleet = with_cache(cluster_mode=True, shards=2, replicas_per_shard=1)
+    group = fleet.one(GROUP)
+    assert (group["ClusterMode"], group["NumNodeGroups"], group["AutomaticFailoverEnabled"]) == ("enabled", 2, True)
+    assert fleet.one("AWS::ElastiCache::ParameterGroup")["Properties"]["cluster-enabled"] == "yes"
+    probe = fleet.one(FUNCTION, FunctionName="gaming-system-prod-cache-probe")
+    assert ".ConfigurationEndPoint.Address}:6379" in fleet.text(
+        "cache", probe["Environment"]["Variables"]["CACHE_ENDPOINT"]
+    )
+
+
+def test_redis_is_had_by_one_key_and_its_version() -> None:
+    fleet = with_cache(engine="redis", engine_version="7.1")
+    assert (fleet.one(GROUP)["Engine"], fleet.one("AWS::ElastiCache::UserGroup")["Engine"]) == ("redis", "redis")
+    assert fleet.one("AWS::ElastiCache::ParameterGroup")["CacheParameterGroupFamily"] == "redis7"
+
+
+def test_slow_commands_and_the_engine_are_logged(small: Fleet) -> None:
+    logs = {log["LogType"]: log for log in small.one(GROUP)["LogDeliveryConfigurations"]}
+    assert logs.keys() == {"slow-log", "engine-log"}
+    for kind, log in logs.items():
+        group = small.followed("cache", log["DestinationDetails"]["CloudWatchLogsDetails"]["LogGroup"])
+        assert group["LogGroupName"] == f"/elasticache/gaming-system-prod/{kind}"
+    assert small.one("AWS::ElastiCache::ParameterGroup")["Properties"]["slowlog-log-slower-than"] == "10000"
+
+
+def test_each_service_that_uses_the_cache_is_a_user_that_sees_its_own_keys_alone(fleet: Fleet) -> None:
+    users = {user["UserName"]: user["AccessString"] for user in fleet.resources(USER)}
+    assert users == {service.name: access_string(service.name) for service in fleet.catalog.enabled if service.cache}
+    for name, access in users.items():
+        assert access.startswith(f"on ~{name}:* &{name}:* -@all ")
+
+
+def test_whoever_comes_without_a_name_is_nobody(fleet: Fleet) -> None:
+    default = fleet.one("AWS::ElastiCache::User")
+    assert (default["UserName"], default["AccessString"]) == ("default", "off -@all")
+
+
+def test_no_template_knows_a_password(fleet: Fleet) -> None:
+    text = json.dumps(fleet.templates["cache"])
+    assert "resolve:secretsmanager" not in text
+    assert "GenerateSecretString" not in text
+    assert '"Passwords"' not in text
+
+
+def test_the_cache_lets_its_users_in_and_nobody_else(small: Fleet) -> None:
+    (users,) = small.one(GROUP)["UserGroupIds"]
+    members = [small.followed("cache", user)["UserName"] for user in small.followed("cache", users)["UserIds"]]
+    assert members == ["default", "state-manager-nats"]
+
+
+def test_every_password_is_changed_by_the_function_and_never_by_an_update_of_the_stack(fleet: Fleet) -> None:
+    function = fleet.one(FUNCTION, FunctionName=f"gaming-system-{fleet.environment.name}-cache-passwords")
+    secrets = {secret.logical_id for secret in fleet.resources(SECRET) if secret.part == "cache"}
+    rotations = fleet.resources(ROTATION)
+    assert {fleet.followed("cache", rotation["SecretId"]).logical_id for rotation in rotations} == secrets
+    for rotation in rotations:
+        assert fleet.followed("cache", rotation["RotationLambdaARN"]).logical_id == function.logical_id
+        assert rotation["RotationRules"] == {"AutomaticallyAfterDays": 30}
+        assert rotation["RotateImmediatelyOnUpdate"] is False
+
+
+def test_a_rotation_waits_for_the_cache_that_it_is_tried_at(small: Fleet) -> None:
+    rotation = small.one(ROTATION)
+    needed = set(rotation.body["DependsOn"])
+    assert small.one(GROUP).logical_id in needed
+    assert small.one(FUNCTION, FunctionName="gaming-system-prod-cache-probe").logical_id in needed
+    assert small.one("AWS::Lambda::Permission", part="cache").logical_id in needed
+
+
+def test_the_function_keeps_passwords_and_users_and_nothing_else(small: Fleet) -> None:
+    function = small.one(FUNCTION, FunctionName="gaming-system-prod-cache-passwords")
+    role = small.followed("cache", function["Role"])
+    (policy,) = role["Policies"]
+    actions = {
+        action
+        for statement in small.plain("cache", policy["PolicyDocument"]["Statement"])
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    }
+    assert {action.partition(":")[0] for action in actions} == {"logs", "secretsmanager", "elasticache", "lambda"}
+    assert not {"secretsmanager:DeleteSecret", "elasticache:ModifyReplicationGroup"} & actions
+
+
+def test_the_probe_stands_with_the_caches_clients_and_may_do_nothing_in_aws(small: Fleet) -> None:
+    probe = small.one(FUNCTION, FunctionName="gaming-system-prod-cache-probe")
+    (group,) = probe["VpcConfig"]["SecurityGroupIds"]
+    assert "CacheClient" in small.text("cache", group)
+    role = small.followed("cache", probe["Role"])
+    (policy,) = role["Policies"]
+    sids = {statement["Sid"] for statement in small.plain("cache", policy["PolicyDocument"]["Statement"])}
+    assert sids == {"Log", "StandInNetwork"}
+
+
+def test_passwords_are_tried_but_where_no_cache_answers() -> None:
+    tried = {
+        environment: "PROBE_FUNCTION"
+        in small_fleet(environment).one(FUNCTION, FunctionName=f"gaming-system-{environment}-cache-passwords")[
+            "Environment"
+        ]["Variables"]
+        for environment in ("prod", "staging", "dev", "local")
+        if "Environment"
+        in small_fleet(environment)
+        .one(FUNCTION, FunctionName=f"gaming-system-{environment}-cache-passwords")
+        .properties
+    }
+    assert tried == {"prod": True, "staging": True, "dev": True}
+
+
+@pytest.mark.parametrize(
+    ("environment", "members"), [("prod", {"001", "002"}), ("staging", {"001", "002"}), ("dev", {"001"})]
+)
+def test_every_node_is_watched(environment: str, members: set[str]) -> None:
+    fleet = small_fleet(environment)
+    alarms = [a for a in fleet.resources("AWS::CloudWatch::Alarm") if a["AlarmName"].startswith("platform-cache-")]
+    nodes = {d["Value"] for a in alarms for d in a["Dimensions"] if d["Name"] == "CacheClusterId"}
+    assert nodes == {f"gaming-system-{environment}-{member}" for member in members}
+    kinds = 6 if len(members) > 1 else 5  # one on its own is behind nobody
+    assert len(alarms) == kinds * len(members)
