@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 TIMEOUT_SECONDS = 5
 
@@ -35,6 +37,8 @@ def handler(event: Mapping[str, str], context: object) -> dict[str, Any]:
         password=event["password"],
         ssl=True,
         ssl_check_hostname=True,
+        # One answer is an answer: a refused password that is tried again is another alarm.
+        retry=Retry(NoBackoff(), 0),
         socket_connect_timeout=TIMEOUT_SECONDS,
         socket_timeout=TIMEOUT_SECONDS,
     )

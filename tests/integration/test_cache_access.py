@@ -27,7 +27,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError
+from redis.retry import Retry
 
 from tests.synthesis import whole_fleet
 
@@ -161,7 +163,8 @@ def connected(folder: Path, port: int, name: str | None = OWN, password: str | N
     """Connect as a service does: TLS that is verified, user and password."""
     client = redis.Redis(
         host="localhost", port=port, username=name, password=password, ssl=True, ssl_check_hostname=True,
-        ssl_ca_certs=str(folder / "certificate.pem"), socket_timeout=DEADLINE_SECONDS, decode_responses=True,
+        ssl_ca_certs=str(folder / "certificate.pem"), retry=Retry(NoBackoff(), 0),
+        socket_timeout=DEADLINE_SECONDS, decode_responses=True,
     )  # fmt: skip
     with client:
         yield client
@@ -226,7 +229,10 @@ def test_whoever_comes_without_a_name_is_nobody(folder: Path, port: int, name: s
 
 
 def test_nobody_is_heard_in_plain_text(port: int) -> None:
-    with redis.Redis(host="localhost", port=port, socket_timeout=2) as client, pytest.raises(redis.RedisError):
+    with (
+        redis.Redis(host="localhost", port=port, socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client,
+        pytest.raises(redis.RedisError),
+    ):
         client.ping()
 
 
