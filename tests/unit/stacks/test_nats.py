@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -18,9 +19,12 @@ from fleet_constructs.errors import PackagesMissingError
 from fleet_constructs.nats_documents import WITH_REQUEST
 from fleet_constructs.nats_roll import roll_script
 from functions import nats_roll as watch
-from nats_platform import roll_steps
+from nats_platform import configuration, roll_steps
+from nats_platform.agent import build_agent
 from nats_platform.commander import PARAMETER
 from nats_platform.limits import COMMAND_SECONDS
+from nats_platform.node import __main__ as agent
+from nats_platform.node.settings import Settings
 from nats_platform.packages import Package, PackageMissingError
 from tests.synthesis import ROOT, Fleet, Resource, small_catalog, small_fleet, synthesise, whole_fleet
 
@@ -58,6 +62,12 @@ def role_of_machine(fleet: Fleet, number: int) -> dict[str, Any]:
 def user_data(fleet: Fleet, number: int) -> str:
     template = fleet.resources("AWS::EC2::LaunchTemplate")[number - 1]
     return fleet.text("nats", template["LaunchTemplateData"]["UserData"]["Fn::Base64"])
+
+
+def noted(fleet: Fleet, number: int) -> str:
+    """Return what a machine writes down of itself at its first boot."""
+    told = user_data(fleet, number)
+    return told[told.index("cat >/etc/nats/agent.env.new") :].split("END_OF_FILE")[1].strip(" '\n") + "\n"
 
 
 def launch_templates(fleet: Fleet) -> list[Resource]:
@@ -113,8 +123,7 @@ def test_a_new_machine_image_asks_for_a_roll(prod: Fleet) -> None:
 def test_the_first_boot_says_which_slot_and_where_to_go_on(prod: Fleet) -> None:
     told = user_data(prod, 2)
 
-    noted = told[told.index("cat >/etc/nats/agent.env.new") :].split("END_OF_FILE")[1].strip(" '\n").splitlines()
-    assert noted == [
+    assert noted(prod, 2).splitlines() == [
         "NODE=nats-2",
         "NODES='nats-1 nats-2 nats-3'",
         "REGION=us-east-1",
@@ -304,13 +313,12 @@ def test_a_machine_that_has_not_booted_runs_nothing(tmp_path: Path, prod: Fleet)
 class Machine:
     """A folder that stands for a machine and its bucket."""
 
-    def __init__(self, root: Path, *, agent: str) -> None:
-        import hashlib  # noqa: PLC0415  # here alone
-
+    def __init__(self, root: Path, *, agent: str | bytes) -> None:
+        data = agent.encode() if isinstance(agent, str) else agent
         self.root, self.store, self.agents, self.note = root, root / "s3", root / "agents", root / "agent.env"
-        self.sha256 = hashlib.sha256(agent.encode()).hexdigest()
+        self.sha256 = hashlib.sha256(data).hexdigest()
         (self.store / "assets").mkdir(parents=True)
-        (self.store / "assets" / self.sha256).write_text(agent)
+        (self.store / "assets" / self.sha256).write_bytes(data)
         place = {"bucket": "b", "key": f"assets/{self.sha256}", "sha256": self.sha256}
         (self.store / "current.json").write_text(json.dumps({"agent": place}))
         self.note.write_text("NODE=nats-1\nREGION=us-east-1\nBUCKET=b\n")
@@ -511,3 +519,39 @@ def test_the_dashboard_shows_what_is_watched(fleet: Fleet) -> None:
 
 def test_the_names_of_the_alarms_are_those_that_verify_looks_for() -> None:
     assert sorted(ALARMS) == sorted(names.NATS_ALARM_KINDS)
+
+
+# The other side
+
+
+def test_the_agent_has_every_command_and_takes_a_request_where_the_document_gives_one() -> None:
+    assert set(COMMANDS) <= {command for commands in agent.COMMANDS.values() for command in commands}
+    assert set(agent.TAKING_AN_ARGUMENT) == WITH_REQUEST
+
+
+def test_a_command_ends_by_itself_before_its_document_ends_it() -> None:
+    assert COMMAND_SECONDS["gate"] > agent.GATE_SECONDS
+    assert COMMAND_SECONDS["leave"] > configuration.LAME_DUCK_GRACE_SECONDS + configuration.LAME_DUCK_SECONDS
+
+
+def test_the_packed_agent_itself_is_run_by_a_document(tmp_path: Path, prod: Fleet) -> None:
+    packed = build_agent(tmp_path / "built")
+    machine = Machine(tmp_path, agent=packed.path.read_bytes())
+    machine.note.write_text(noted(prod, 1).replace(BUCKET, "b").replace("${AWS::AccountId}", "123456789012"))
+
+    result = machine.run(prod, "configure")
+
+    assert machine.sha256 == packed.sha256
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[-1].startswith("FAILED: ")
+    assert "key" in result.stderr.splitlines()[-1]
+
+
+def test_the_agent_finds_in_the_machines_notes_all_that_it_has_to_know(prod: Fleet) -> None:
+    told = noted(prod, 3).splitlines()
+    variables = {name: value.strip("'") for name, _, value in (line.partition("=") for line in told)}
+
+    settings = Settings.told(variables)
+
+    assert (settings.node, settings.nodes, settings.environment) == ("nats-3", ("nats-1", "nats-2", "nats-3"), "prod")
+    assert (settings.bucket, settings.log_group) == (BUCKET, "/nats/gaming-system")
