@@ -41,14 +41,12 @@ diff: setup ## Show what a deployment to ENV would change
 	fleet diff --env $(ENV)
 
 test: setup ## Run every test
-	python tools/cache_server.py
 	$(PYTEST)
 
 unit: setup ## Run the fast tests: no servers, no CDK CLI
 	$(PYTEST) -m "not integration"
 
 integration: setup ## Run the tests that start servers and the CDK CLI
-	python tools/cache_server.py
 	$(PYTEST) -m integration
 
 snapshot-update: setup ## Accept the templates as they are now

@@ -21,10 +21,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 from botocore.exceptions import ClientError
 
 from functions.cache_users import CacheUserError, CacheUsers
+from functions.clients import client
 from functions.custom_resource import Answer, RequestType, answer, is_request
 
 PASSWORD_LENGTH = 64
@@ -54,41 +54,27 @@ def provide(request_type: RequestType, properties: Mapping[str, Any]) -> Answer:
     password; without one, nobody is told it. A user that is there keeps its passwords, but for one whose creation was interrupted
     or whose secret was lost.
     """
-    user_id = properties["UserId"]
+    user_id, secret = properties["UserId"], properties.get("Secret")
     users = CacheUsers()
     if request_type == "Delete":
         users.remove(user_id)
         return Answer(user_id, {})
+    current = read_value(secret, _CURRENT) if secret else None
+    value = current or new_value(properties["UserName"], secret or "")
     asked = {"Engine": properties["Engine"], "AccessString": properties["AccessString"]}
-    passwords, are_new = _passwords(properties)
     if users.settled(user_id) is None:
-        users.create(
-            user_id, **asked, UserName=properties["UserName"], Passwords=passwords[:1], Tags=_tags(properties["Tags"])
-        )
-    elif are_new or request_type == "Create":
-        users.change(user_id, **asked, Passwords=passwords)
+        tags = [{"Key": key, "Value": text} for key, text in properties["Tags"].items()]
+        users.create(user_id, **asked, UserName=properties["UserName"], Passwords=[value["password"]], Tags=tags)
+    elif secret and (current is None or request_type == "Create"):
+        previous = read_value(secret, _PREVIOUS)
+        users.change(user_id, **asked, Passwords=[one["password"] for one in (value, previous) if one])
     else:
         users.change(user_id, **asked)
+    if secret and current is None:
+        # Last, so that what the secret holds is always a password that the user has, wherever this is interrupted.
+        client("secretsmanager").put_secret_value(SecretId=secret, SecretString=json.dumps(value))
     _log.info("user %s is as the deployment asks", user_id)
     return Answer(user_id, {})
-
-
-def _passwords(properties: Mapping[str, Any]) -> tuple[list[str], bool]:
-    """Return the passwords that open the cache to a user, the current one first, and whether that one is new."""
-    secret = properties.get("Secret")
-    if secret is None:
-        return [new_password()], False
-    current = read_value(secret, _CURRENT)
-    if current is None:
-        value = new_value(properties["UserName"], secret)
-        _secretsmanager().put_secret_value(SecretId=secret, SecretString=json.dumps(value))
-        return [value["password"]], True
-    previous = read_value(secret, _PREVIOUS)
-    return [current["password"], *([previous["password"]] if previous else [])], False
-
-
-def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 @dataclass(frozen=True)
@@ -127,7 +113,7 @@ class Rotation:
         if read_value(self.secret, _PENDING, self.token) is None:
             current = self._current()
             value = new_value(current["username"], current["secret"])
-            _secretsmanager().put_secret_value(
+            client("secretsmanager").put_secret_value(
                 SecretId=self.secret,
                 ClientRequestToken=self.token,
                 SecretString=json.dumps(value),
@@ -156,12 +142,12 @@ class Rotation:
     def finish(self) -> None:
         """Make the new password the current one, and the current one the one before."""
         (old,) = (version for version, stages in self._stages().items() if _CURRENT in stages)
-        _secretsmanager().update_secret_version_stage(
+        client("secretsmanager").update_secret_version_stage(
             SecretId=self.secret, VersionStage=_CURRENT, MoveToVersionId=self.token, RemoveFromVersionId=old
         )
 
     def _stages(self) -> Mapping[str, list[str]]:
-        versions: Mapping[str, list[str]] = _secretsmanager().describe_secret(SecretId=self.secret)[
+        versions: Mapping[str, list[str]] = client("secretsmanager").describe_secret(SecretId=self.secret)[
             "VersionIdsToStages"
         ]
         return versions
@@ -195,7 +181,7 @@ def read_value(secret: str, stage: str, version: str | None = None) -> Mapping[s
     """Return what a secret holds at a stage; nothing where it holds nothing there."""
     wanted = {"VersionStage": stage, **({"VersionId": version} if version else {})}
     try:
-        text = _secretsmanager().get_secret_value(SecretId=secret, **wanted)["SecretString"]
+        text = client("secretsmanager").get_secret_value(SecretId=secret, **wanted)["SecretString"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
             return None
@@ -213,13 +199,9 @@ def _prove(user_id: str, password: str) -> None:
         )
         return
     payload = json.dumps({"username": user_id, "password": password})
-    answered = boto3.client("lambda").invoke(FunctionName=probe, Payload=payload)
+    answered: dict[str, Any] = {**client("lambda").invoke(FunctionName=probe, Payload=payload)}
     told = json.loads(answered["Payload"].read())
-    if answered.get("FunctionError"):
+    if "FunctionError" in answered:
         raise CacheUserError(f"whether {user_id} may open the cache cannot be told: {told.get('errorMessage')}")
     if not told["opened"]:
         raise CacheUserError(f"the cache does not open to {user_id}: {told['reason']}")
-
-
-def _secretsmanager() -> Any:
-    return boto3.client("secretsmanager")

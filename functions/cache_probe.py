@@ -37,10 +37,9 @@ def handler(event: Mapping[str, str], context: object) -> dict[str, Any]:
         password=event["password"],
         ssl=True,
         ssl_check_hostname=True,
-        # One answer is an answer: a refused password that is tried again is another alarm.
-        retry=Retry(NoBackoff(), 0),
         socket_connect_timeout=TIMEOUT_SECONDS,
         socket_timeout=TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),  # whoever asked asks again
     )
     with client:
         try:

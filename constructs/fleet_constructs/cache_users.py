@@ -28,10 +28,17 @@ from fleet_constructs.retention import Retention
 FUNCTION_TIMEOUT_SECONDS = 600  # users change one after the other, and their group is at work while one does
 PROBE_TIMEOUT_SECONDS = 30
 FUNCTION_MEMORY_MIB = 256
-# What a client needs, and of that nothing which shows other services' keys, or stops or forgets what all of them use.
+NOBODY = "off -@all"
+# Everything that is not named here is refused, so that a command that a newer engine brings is refused too. What works on keys
+# and channels works on the user's own alone. Refused although its kind is named: what is dangerous; SCAN, RANDOMKEY, DBSIZE,
+# PUBSUB and CLIENT TRACKING, which show the keys and channels of others. FUNCTION is not named, since functions are shared: one
+# service could put its code into another's. Of INFO and CLUSTER, what clients need to find their way.
 COMMANDS = (
-    "-@all +@read +@write +@connection +@transaction +@pubsub +@scripting +cluster|slots +cluster|shards +cluster|nodes "
-    "+cluster|keyslot +cluster|myid -@admin -@dangerous -scan -randomkey -dbsize -pubsub -function -script|flush -script|kill"
+    "-@all "
+    "+@keyspace +@string +@hash +@list +@set +@sortedset +@stream +@bitmap +@hyperloglog +@geo "
+    "+@pubsub +@transaction +@connection +eval +evalsha +eval_ro +evalsha_ro +script|load +script|exists +time "
+    "-@admin -@dangerous -scan -randomkey -dbsize -pubsub -client|tracking "
+    "+info +cluster|info +cluster|keyslot +cluster|nodes +cluster|shards +cluster|slots"
 )
 
 
@@ -59,17 +66,9 @@ class CacheUsers(Construct):
         self._secrets: list[tuple[Service, secretsmanager.CfnSecret]] = []
         prefix = names.cluster(environment.name)
         engine = environment.cache.engine
-        # Every group needs a user called default; ours may do nothing, so that whoever comes without a name is nobody.
-        default = elasticache.CfnUser(
-            self,
-            "Default",
-            engine=engine,
-            user_id=f"{prefix}-default",
-            user_name="default",
-            access_string="off -@all",
-            no_password_required=True,
-        )
-        users = [self._user(service) for service in services]
+        # Whoever comes without a name comes as default. On Valkey every user has a password; of this one's, nobody knows.
+        default = self._user("Default", user_id=f"{prefix}-default", user_name="default", access=NOBODY)
+        users = [self._user_of(service) for service in services]
         self.group = elasticache.CfnUserGroup(
             self,
             "Group",
@@ -126,35 +125,47 @@ class CacheUsers(Construct):
             )
             schedule.node.add_dependency(allowed, probe, self.group, after)
 
-    def _user(self, service: Service) -> cdk.CustomResource:
-        environment = self._environment.name
+    def _user_of(self, service: Service) -> cdk.CustomResource:
+        name = names.cache_secret(service.name, self._environment.name)
         # Without a value: the function that makes the user puts its password here.
         secret = secretsmanager.CfnSecret(
             self,
             f"{pascal_case(service.name)}Secret",
-            name=names.cache_secret(service.name, environment),
+            name=name,
             description=f"User of {service.name} in the cache",
         )
         # Made anew with the service: a retained one would hold the name, and the service could not come back.
         secret.apply_removal_policy(cdk.RemovalPolicy.DESTROY)
         self._secrets.append((service, secret))
-        user = cdk.CustomResource(
+        user = self._user(
+            pascal_case(service.name),
+            user_id=service.name,
+            user_name=service.name,
+            access=access_string(service.name),
+            secret=name,
+        )
+        user.node.add_dependency(secret)
+        return user
+
+    def _user(
+        self, construct_id: str, *, user_id: str, user_name: str, access: str, secret: str | None = None
+    ) -> cdk.CustomResource:
+        """Have the function make a user; without a secret, nobody is told its password."""
+        return cdk.CustomResource(
             self,
-            f"{pascal_case(service.name)}User",
+            f"{construct_id}User",
             resource_type="Custom::CacheUser",
             service_token=self._function.function_arn,
             service_timeout=cdk.Duration.seconds(FUNCTION_TIMEOUT_SECONDS + 60),
             properties={
-                "UserId": service.name,
-                "UserName": service.name,
+                "UserId": user_id,
+                "UserName": user_name,
                 "Engine": self._environment.cache.engine,
-                "AccessString": access_string(service.name),
-                "Secret": names.cache_secret(service.name, environment),
-                "Tags": {"service": service.name, "environment": environment},
+                "AccessString": access,
+                "Tags": {"service": user_name, "environment": self._environment.name},
+                **({"Secret": secret} if secret else {}),
             },
         )
-        user.node.add_dependency(secret)
-        return user
 
     def _make_function(self) -> lambda_.Function:
         environment = self._environment

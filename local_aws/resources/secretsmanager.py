@@ -1,4 +1,4 @@
-"""Secrets Manager: secrets, given or made up."""
+"""Secrets Manager: secrets, given or made up, and when they change."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from local_aws.resources.calls import Task, call
 from local_aws.resources.table import Name, Row, do
 from local_aws.resources.tagging import Tagging
 
-# Whether it rotates at once is said by the template; then AWS tries the function, and so does moto.
-_ROTATE = call("rotate_secret", RotationLambdaARN="RotationLambdaARN", RotateImmediately="RotateImmediatelyOnUpdate")
+# A schedule without the key begins with a rotation.
+_AT_ONCE = "RotateImmediatelyOnUpdate == `null` || RotateImmediatelyOnUpdate"
 _RECIPE = ("GenerateStringKey", "SecretStringTemplate")
 
 
 def _put_value(task: Task) -> None:
-    """Put a new version with the text that is given, or with a password made to the recipe; with neither, none."""
-    if not task.new.keys() & {"SecretString", "GenerateSecretString"}:
-        return
+    """Put a new version with the text that is given, or with a password made to the recipe."""
     if "GenerateSecretString" in task.new:
         recipe = dict(task.new["GenerateSecretString"])
         key, template = (recipe.pop(name, None) for name in _RECIPE)
@@ -45,10 +43,11 @@ ROWS = (
     Row(
         type_name="AWS::SecretsManager::RotationSchedule",
         service="secretsmanager",
-        make=_ROTATE,
+        make=call("rotate_secret", RotateImmediately=_AT_ONCE),
         id="ARN",
         attributes={"Id": "id"},
-        change=_ROTATE,
+        change=call("rotate_secret", SecretId="id", RotateImmediately=_AT_ONCE),
+        ignored=("RotateImmediatelyOnUpdate",),
         remove=call("cancel_rotate_secret", SecretId="id"),
     ),
 )

@@ -22,6 +22,7 @@ from local_aws.resources.moto_repairs import (
     iam,
     logs,
     s3,
+    secretsmanager,
     ssm,
     ssm_associations,
 )
@@ -42,6 +43,7 @@ _MODULES = (
     iam,
     logs,
     s3,
+    secretsmanager,
     ssm,
     ssm_associations,
 )

@@ -57,6 +57,8 @@ def _check_members(backend: ElastiCacheBackend, engine: str, user_ids: list[str]
     names = [backend.users[user_id].name for user_id in user_ids]
     if engine == "redis" and "default" not in names:
         raise DefaultUserRequiredError
+    if engine == "valkey" and any(backend.users[user_id].no_password_required for user_id in user_ids):
+        raise InvalidParameterValueException("A user group of Valkey takes only users with a password or with IAM.")
     if len(set(names)) < len(names):
         raise DuplicateUserNameError
 

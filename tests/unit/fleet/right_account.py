@@ -150,7 +150,7 @@ class RightAccount:
     def build_cache(self) -> None:
         self.elasticache.create_user(
             UserId=f"{CLUSTER}-default", UserName="default", Engine="valkey", AccessString="off -@all",
-            NoPasswordRequired=True,
+            Passwords=["nobody knows this"],
         )  # fmt: skip
         self.elasticache.create_user(
             UserId="state-manager-nats", UserName="state-manager-nats", Engine="valkey",

@@ -29,7 +29,7 @@ class Stack:
     answers: list[dict[str, Any]] = field(default_factory=list)
     content_types: list[str | None] = field(default_factory=list)
 
-    def request(self, request_type: str, **properties: str) -> dict[str, Any]:
+    def request(self, request_type: str, **properties: Any) -> dict[str, Any]:
         """Return a request as CloudFormation sends it."""
         request = {
             "RequestType": request_type,

@@ -90,14 +90,19 @@ def test_slow_commands_and_the_engine_are_logged(small: Fleet) -> None:
 
 def test_each_service_that_uses_the_cache_is_a_user_that_sees_its_own_keys_alone(fleet: Fleet) -> None:
     users = {user["UserName"]: user["AccessString"] for user in fleet.resources(USER)}
+    assert users.pop("default") == "off -@all"
     assert users == {service.name: access_string(service.name) for service in fleet.catalog.enabled if service.cache}
     for name, access in users.items():
         assert access.startswith(f"on ~{name}:* &{name}:* -@all ")
 
 
-def test_whoever_comes_without_a_name_is_nobody(fleet: Fleet) -> None:
-    default = fleet.one("AWS::ElastiCache::User")
-    assert (default["UserName"], default["AccessString"]) == ("default", "off -@all")
+def test_whoever_comes_without_a_name_is_nobody_and_has_a_password_that_nobody_knows(fleet: Fleet) -> None:
+    default = fleet.one(USER, UserName="default")
+    assert default["AccessString"] == "off -@all"
+    assert "Secret" not in default.properties
+    assert (
+        fleet.resources("AWS::ElastiCache::User") == []
+    )  # one without a password would be refused by a group of Valkey
 
 
 def test_no_template_knows_a_password(fleet: Fleet) -> None:

@@ -200,6 +200,26 @@ CASES = (
         attributes={"Id": lambda value: value.startswith("arn:aws:secretsmanager:")},
     ),
     Case(
+        type="AWS::SecretsManager::RotationSchedule",
+        properties=lambda w: {
+            "SecretId": w.make("AWS::SecretsManager::Secret", SecretString="one").physical_id,
+            "RotationLambdaARN": w.function().attributes["Arn"],
+            "RotationRules": {"AutomaticallyAfterDays": 30},
+            "RotateImmediatelyOnUpdate": False,
+        },
+        look=_secret,
+        seen={
+            "Value": "one",
+            "RotationEnabled": True,
+            "RotationRules": {"AutomaticallyAfterDays": 30},
+            "VersionIdsToStages": lambda value: list(value.values()) == [["AWSCURRENT"]],
+        },
+        change=lambda _: {"RotationRules": {"AutomaticallyAfterDays": 7}},
+        then={"RotationRules": {"AutomaticallyAfterDays": 7}, "RotationEnabled": True},
+        attributes={"Id": lambda value: value.startswith("arn:aws:secretsmanager:")},
+        remains={"RotationEnabled": False},
+    ),
+    Case(
         type="AWS::CertificateManager::Certificate",
         properties=lambda w: {
             "DomainName": "api.example.com",

@@ -328,11 +328,18 @@ class TestElastiCache:
             cache.create_user_group(UserGroupId="a", Engine="redis", UserIds=[world.cache_user("u")])
         cache.create_user_group(UserGroupId="a", Engine="redis", UserIds=["default"])
 
+    def test_a_group_of_valkey_takes_no_user_without_a_password(self, world: World) -> None:
+        world.client("elasticache").create_user(
+            UserId="open", UserName="open", Engine="valkey", AccessString="off -@all", NoPasswordRequired=True
+        )
+        with refused("InvalidParameterValue"):
+            world.client("elasticache").create_user_group(UserGroupId="group", Engine="valkey", UserIds=["open"])
+
     def test_two_users_of_one_name_do_not_share_a_group(self, world: World) -> None:
         cache = world.client("elasticache")
         for known_as in ("u", "v"):
             cache.create_user(
-                UserId=known_as, UserName="same", Engine="valkey", AccessString="on", NoPasswordRequired=True
+                UserId=known_as, UserName="same", Engine="valkey", AccessString="on", Passwords=["a-password-of-a-test"]
             )
         with refused("DuplicateUserName"):
             cache.create_user_group(UserGroupId="a", Engine="valkey", UserIds=["u", "v"])
@@ -364,3 +371,49 @@ def test_what_was_added_to_a_back_end_can_be_saved(world: World, backends: Backe
     assert names
     for name in names:
         assert pickle.loads(pickle.dumps(state[name])).keys() == state[name].keys()  # noqa: S301 - our own bytes
+
+
+TURN = """
+import boto3, json
+
+def handler(event, context):
+    client, where = boto3.client("secretsmanager"), {"SecretId": event["SecretId"]}
+    if event["Step"] == "createSecret":
+        client.put_secret_value(**where, SecretString="new", VersionStages=["AWSPENDING"], ClientRequestToken=event["ClientRequestToken"])
+    if event["Step"] == "finishSecret":
+        versions = client.describe_secret(**where)["VersionIdsToStages"]
+        (old,) = [name for name, stages in versions.items() if "AWSCURRENT" in stages]
+        client.update_secret_version_stage(
+            **where, VersionStage="AWSCURRENT", MoveToVersionId=event["ClientRequestToken"], RemoveFromVersionId=old
+        )
+"""
+
+
+class TestSecretsManager:
+    def schedule(self, world: World, source: str) -> str:
+        secret = world.make("AWS::SecretsManager::Secret", SecretString="old").physical_id
+        world.make(
+            "AWS::SecretsManager::RotationSchedule",
+            SecretId=secret,
+            RotationLambdaARN=world.function(source, Timeout=20).attributes["Arn"],
+            RotationRules={"AutomaticallyAfterDays": 30},
+            RotateImmediatelyOnUpdate=False,
+        )
+        return secret
+
+    def test_a_rotation_by_hand_asks_the_schedules_function_and_can_be_repeated(self, world: World) -> None:
+        client, secret = world.client("secretsmanager"), self.schedule(world, TURN)
+        assert "LastRotatedDate" not in client.describe_secret(SecretId=secret)
+        for _ in range(2):
+            client.rotate_secret(SecretId=secret)
+            assert client.get_secret_value(SecretId=secret)["SecretString"] == "new"
+        assert client.describe_secret(SecretId=secret)["LastRotatedDate"]
+
+    def test_a_rotation_whose_function_fails_leaves_the_current_value(self, world: World) -> None:
+        client, secret = (
+            world.client("secretsmanager"),
+            self.schedule(world, "def handler(event, context):\n    raise ValueError\n"),
+        )
+        client.rotate_secret(SecretId=secret)
+        assert client.get_secret_value(SecretId=secret)["SecretString"] == "old"
+        assert "LastRotatedDate" not in client.describe_secret(SecretId=secret)

@@ -112,6 +112,7 @@ NOT_CARRIED: Mapping[str, tuple[set[str], set[str]]] = {
     "AWS::SNS::Topic": ({"MaximumMessageSize"}, {"DataProtectionPolicy"}),
     "AWS::SSM::Association": ({"WaitForSuccessTimeoutSeconds"}, set()),
     "AWS::SSM::Document": (set(), {"Requires"}),
+    "AWS::SecretsManager::RotationSchedule": ({"HostedRotationLambda"}, set()),
     "AWS::SecretsManager::Secret": (set(), {"ReplicaRegions"}),
     "AWS::WAFv2::WebACL": (set(), {"ApplicationConfig", "MonetizationConfig"}),
 }

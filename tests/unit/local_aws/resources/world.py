@@ -249,7 +249,7 @@ class World:
             UserName=name,
             Engine="valkey",
             AccessString="on ~* +@all",
-            NoPasswordRequired=True,
+            Passwords=["a-password-of-a-test"],
         ).physical_id
 
     @cached_property
