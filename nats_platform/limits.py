@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 COMMAND_SECONDS = {
-    "configure": 120,
+    "configure": 200,  # another change of the machine may have its turn first
     "gate": 270,
     "leave": 180,
     "status": 60,

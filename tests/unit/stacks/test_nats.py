@@ -24,6 +24,7 @@ from nats_platform.agent import build_agent
 from nats_platform.commander import PARAMETER
 from nats_platform.limits import COMMAND_SECONDS
 from nats_platform.node import __main__ as agent
+from nats_platform.node import leave, turn
 from nats_platform.node.settings import Settings
 from nats_platform.packages import Package, PackageMissingError
 from tests.synthesis import ROOT, Fleet, Resource, small_catalog, small_fleet, synthesise, whole_fleet
@@ -33,6 +34,7 @@ HERE = "us-east-1:${AWS::AccountId}"
 BUCKET = "gaming-system-prod-nats-${AWS::AccountId}-us-east-1"
 COMMANDS = ["configure", "gate", "leave", "status", "streams", "backup", "restore"]
 MOST_BYTES = 64 * 1024
+CONFIGURING_SECONDS = 60  # to fetch, try, reload and prove one configuration, and to put the former one back
 
 
 def document(fleet: Fleet, name: str) -> Resource:
@@ -531,6 +533,8 @@ def test_the_agent_has_every_command_and_takes_a_request_where_the_document_give
 
 def test_a_command_ends_by_itself_before_its_document_ends_it() -> None:
     assert COMMAND_SECONDS["gate"] > agent.GATE_SECONDS
+    assert COMMAND_SECONDS["configure"] > turn.WAIT_SECONDS + CONFIGURING_SECONDS
+    assert COMMAND_SECONDS["leave"] > leave.LEAVE_SECONDS
     assert COMMAND_SECONDS["leave"] > configuration.LAME_DUCK_GRACE_SECONDS + configuration.LAME_DUCK_SECONDS
 
 
