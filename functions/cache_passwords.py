@@ -50,7 +50,7 @@ def handler(event: Mapping[str, Any], context: object) -> None:
 def provide(request_type: RequestType, properties: Mapping[str, Any]) -> Answer:
     """Make a user as a deployment asks for it, with a password of its own in its secret.
 
-    Properties: `UserId`, `UserName`, `Engine`, `AccessString`, `Tags`, and `Secret`, the name of the secret that holds the
+    Properties: `UserId`, `UserName`, `Engine`, `AccessString`, `UserTags`, and `Secret`, the name of the secret that holds the
     password; without one, nobody is told it. A user that is there keeps its passwords, but for one whose creation was interrupted
     or whose secret was lost.
     """
@@ -63,7 +63,7 @@ def provide(request_type: RequestType, properties: Mapping[str, Any]) -> Answer:
     value = current or new_value(properties["UserName"], secret or "")
     asked = {"Engine": properties["Engine"], "AccessString": properties["AccessString"]}
     if users.settled(user_id) is None:
-        tags = [{"Key": key, "Value": text} for key, text in properties["Tags"].items()]
+        tags = [{"Key": key, "Value": text} for key, text in properties["UserTags"].items()]
         users.create(user_id, **asked, UserName=properties["UserName"], Passwords=[value["password"]], Tags=tags)
     elif secret and (current is None or request_type == "Create"):
         previous = read_value(secret, _PREVIOUS)

@@ -162,7 +162,7 @@ class CacheUsers(Construct):
                 "UserName": user_name,
                 "Engine": self._environment.cache.engine,
                 "AccessString": access,
-                "Tags": {"service": user_name, "environment": self._environment.name},
+                "UserTags": {"service": user_name, "environment": self._environment.name},
                 **({"Secret": secret} if secret else {}),
             },
         )

@@ -31,7 +31,7 @@ PROPERTIES: dict[str, Any] = {
     "Engine": "valkey",
     "AccessString": "on ~orders:* +get",
     "Secret": SECRET,
-    "Tags": {"platform": "gaming-system", "environment": "test", "part": "cache"},
+    "UserTags": {"platform": "gaming-system", "environment": "test", "part": "cache"},
 }
 
 
@@ -136,7 +136,7 @@ def test_a_deployment_makes_a_user_with_a_password_that_only_its_secret_holds(st
     assert len(user().passwords) == 1
     assert len(held()["password"]) == PASSWORD_LENGTH
     assert (user().name, user().engine, user().access_string) == (USER, "valkey", PROPERTIES["AccessString"])
-    assert {tag["Key"]: tag["Value"] for tag in user().tags} == PROPERTIES["Tags"]
+    assert {tag["Key"]: tag["Value"] for tag in user().tags} == PROPERTIES["UserTags"]
 
 
 def test_a_user_without_a_secret_has_a_password_that_nobody_knows(stack: Stack) -> None:
