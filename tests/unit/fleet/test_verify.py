@@ -312,6 +312,11 @@ def cache(**changes: Any) -> Break:
     return break_it
 
 
+def put_secret_without_rotation(right: RightAccount) -> None:
+    right.secretsmanager.delete_secret(SecretId=CACHE_SECRET, ForceDeleteWithoutRecovery=True)
+    right.secretsmanager.create_secret(Name=CACHE_SECRET, SecretString="{}")
+
+
 DEFECTS |= {
     "cache gone": (
         lambda right: right.elasticache.delete_replication_group(ReplicationGroupId=CLUSTER),
@@ -337,7 +342,7 @@ DEFECTS |= {
         {("cache.secret", GAME)},
     ),
     "cache password that nobody changes": (
-        lambda right: right.secretsmanager.cancel_rotate_secret(SecretId=CACHE_SECRET),
+        put_secret_without_rotation,
         {("cache.rotation", GAME)},
     ),
     "cache alarm missing": (
