@@ -16,6 +16,7 @@ from moto.core.utils import convert_to_flask_response
 from moto.moto_server.werkzeug_app import BackendRequest, DomainDispatcherApplication, create_backend_app
 from werkzeug.exceptions import HTTPException
 
+_MOST_LOOKS = 5
 log = logging.getLogger(__name__)
 
 StartResponse = Callable[..., Any]
@@ -58,7 +59,33 @@ def _own_application(view: Callable[..., Any]) -> Flask:
 def _backend_application(service: Any) -> Flask:
     application: Flask = create_backend_app(service)
     application.register_error_handler(Exception, _broken)
+    application.dispatch_request = _looking_again(application.dispatch_request)  # type: ignore[method-assign]  # moto makes it
     return application
+
+
+def _looking_again(dispatch: Callable[[], Any]) -> Callable[[], Any]:
+    """Look once more where somebody changed what was being looked through.
+
+    moto locks nothing, and stacks that are deployed side by side look and change at once: now and then one of them would fail. Only
+    what changes nothing is done again.
+    """
+
+    def looking_again() -> Any:
+        for _ in range(_MOST_LOOKS - 1):
+            try:
+                return dispatch()
+            except RuntimeError as error:
+                if "during iteration" not in str(error) or not _only_looks():
+                    raise
+        return dispatch()
+
+    return looking_again
+
+
+def _only_looks() -> bool:
+    """Tell whether the request changes nothing, by the name of its operation; where it has none, by its method."""
+    operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2] or request.values.get("Action", "")
+    return operation.startswith(("Describe", "Get", "List")) if operation else request.method in {"GET", "HEAD"}
 
 
 def _broken(error: Exception) -> Response | HTTPException:

@@ -300,6 +300,45 @@ def test_a_back_end_that_breaks_is_an_answer(
     assert "POST / broke" in caplog.text
 
 
+def breaking(times: int, message: str = "dictionary changed size during iteration") -> Any:
+    """Return a method that somebody else's change breaks so many times."""
+    left = [RuntimeError(message)] * times
+
+    def method(*_: Any, **__: Any) -> Any:
+        if left:
+            raise left.pop()
+        return []
+
+    return method
+
+
+def test_what_was_changed_while_it_was_looked_through_is_looked_at_again(
+    application: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stacks that are deployed side by side look and change at once, and moto locks nothing."""
+    monkeypatch.setattr("moto.cloudwatch.models.CloudWatchBackend.describe_alarms", breaking(3))
+    assert client(application, "cloudwatch").describe_alarms()["MetricAlarms"] == []
+    monkeypatch.setattr("moto.iam.models.IAMBackend.list_role_policies", breaking(1))
+    assert client(application, "iam").list_role_policies(RoleName="r")["PolicyNames"] == []
+
+
+def test_what_changes_something_is_never_done_twice(application: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moto.cloudwatch.models.CloudWatchBackend.delete_alarms", breaking(1))
+
+    with pytest.raises(ClientError, match="changed size during iteration"):
+        client(application, "cloudwatch").delete_alarms(AlarmNames=["a"])
+
+
+@pytest.mark.parametrize(("times", "message"), [(5, "dictionary changed size during iteration"), (1, "another fault")])
+def test_what_goes_on_breaking_is_an_answer(
+    application: InProcess, monkeypatch: pytest.MonkeyPatch, times: int, message: str
+) -> None:
+    monkeypatch.setattr("moto.cloudwatch.models.CloudWatchBackend.describe_alarms", breaking(times, message))
+
+    with pytest.raises(ClientError, match=message):
+        client(application, "cloudwatch").describe_alarms()
+
+
 def test_keys_of_objects_keep_their_slashes(application: InProcess) -> None:
     s3 = client(application, "s3")
     s3.create_bucket(Bucket="bucket")
