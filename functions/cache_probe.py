@@ -22,7 +22,7 @@ def handler(event: Mapping[str, str], context: object) -> dict[str, Any]:
     """Tell whether the cache opens to a user, over TLS and to the end of a command.
 
     Args:
-        event: `username` and `password`.
+        event: `username` and `password`; without them, whether it answers is asked by a stranger, whom it is to refuse.
         context: Lambda's, of no use here.
 
     Raises:
@@ -33,8 +33,8 @@ def handler(event: Mapping[str, str], context: object) -> dict[str, Any]:
     client = redis.Redis(
         host=host,
         port=int(port),
-        username=event["username"],
-        password=event["password"],
+        username=event.get("username"),
+        password=event.get("password"),
         ssl=True,
         ssl_check_hostname=True,
         socket_connect_timeout=TIMEOUT_SECONDS,

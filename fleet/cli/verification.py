@@ -47,6 +47,8 @@ def print_report(report: Report, output: Format) -> None:
         result(
             "NATS: slots, configuration and alarms deployed; nodes that answer: not claimed (nats.wait_for_nodes is false)"
         )
+    if not report.claims_cache:
+        result("cache: deployed; that it answers: not claimed, since none does here")
     if not report.claims_tasks:
         result("deployed; running tasks: not claimed by the local AWS")
     result(styled(report.verdict, "green" if report.good else "red"))
@@ -114,6 +116,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "verdict": report.verdict,
         "tasks_claimed": report.claims_tasks,
         "nodes_claimed": report.claims_nodes,
+        "cache_claimed": report.claims_cache,
         "services": [asdict(row) for row in report.services],
         "checks": [asdict(check) for check in report.checks],
     }

@@ -8,6 +8,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from catalog import names
+from fleet.errors import FleetError
+from fleet.functions import ask
 from fleet.verify.check import Check, Checks
 from fleet.verify.scope import Scope
 
@@ -16,15 +18,18 @@ _GRACE = timedelta(days=2)
 
 
 def check_cache(scope: Scope) -> list[Check]:
-    """Look at everything of the cache that its deployment made; whether it answers is not asked from here.
+    """Look at everything of the cache that its deployment made, and have it asked for an answer where one is there.
 
-    Nobody outside the network reaches it. That a password opens it is tried at each rotation, from within.
+    Nobody outside the network reaches it, so the function that tries passwords asks, without one.
     """
     checks = scope.checks()
     group = _replication_group(scope)
     name = names.cluster(scope.name)
     if checks.holds("cache.exists", name, group is not None, "there", "there" if group else "missing") and group:
         _check_group(scope, checks, name, group)
+        _check_engine(scope, checks, name)
+        if scope.claims_cache:
+            check_answer(scope, checks)
     _check_users(scope, checks)
     _check_rotations(scope, checks)
     _check_alarms(scope, checks)
@@ -54,6 +59,41 @@ def _check_group(scope: Scope, checks: Checks, name: str, group: Any) -> None:
     checks.equal("cache.failover", name, failover, group.get("AutomaticFailover"))
     checks.equal("cache.multi-az", name, "enabled" if cache.multi_az else "disabled", group.get("MultiAZ"))
     checks.equal("cache.snapshot-days", name, cache.snapshot_retention_days, group.get("SnapshotRetentionLimit"))
+
+
+def _check_engine(scope: Scope, checks: Checks, name: str) -> None:
+    """Look at what each node runs; AWS brings newer minor versions by itself, in the maintenance window."""
+    cache = scope.environment.cache
+    wanted = _version(cache.engine_version)
+    for page in scope.account.elasticache.get_paginator("describe_cache_clusters").paginate():
+        for node in page["CacheClusters"]:
+            if node.get("ReplicationGroupId") != name:
+                continue
+            engine, version = node["Engine"], node["EngineVersion"]
+            found = _version(version)
+            checks.holds(
+                "cache.engine", node["CacheClusterId"],
+                engine == cache.engine and found[0] == wanted[0] and found >= wanted,
+                f"{cache.engine} {cache.engine_version}, or a newer one of {wanted[0]}", f"{engine} {version}",
+            )  # fmt: skip
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2])
+
+
+def check_answer(scope: Scope, checks: Checks) -> None:
+    """Take down whether the cache answers over TLS, and refuses who gives no name."""
+    function = names.cache_probe_function(scope.name)
+    fix = f"aws logs tail /aws/lambda/{function} --since 1h"
+    expected = "an answer that lets no stranger in"
+    try:
+        told = ask(scope.account, function, {})
+    except FleetError as error:
+        checks.lacks("cache.answers", names.cluster(scope.name), expected, str(error), fix)
+        return
+    found = "a stranger was let in" if told["opened"] else told["reason"]
+    checks.holds("cache.answers", names.cluster(scope.name), not told["opened"], expected, found, fix)
 
 
 def _check_users(scope: Scope, checks: Checks) -> None:

@@ -53,6 +53,7 @@ class Report:
     region: str
     claims_tasks: bool
     claims_nodes: bool
+    claims_cache: bool
     checks: tuple[Check, ...]
     services: tuple[ServiceRow, ...]
 
@@ -120,6 +121,7 @@ def verify(catalog: Catalog, environment: Environment, account: Account) -> Repo
         account.region,
         scope.claims_tasks,
         scope.claims_nodes,
+        scope.claims_cache,
         checks,
         tuple(rows),
     )

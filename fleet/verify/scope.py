@@ -34,6 +34,11 @@ class Scope:
         """Whether NATS nodes run there that answer."""
         return self.environment.nats.wait_for_nodes and not self.account.is_local
 
+    @property
+    def claims_cache(self) -> bool:
+        """Whether a cache is there that answers."""
+        return self.environment.cache.prove_passwords and not self.account.is_local
+
     def checks(self) -> Checks:
         """Return a place for checks whose remedy is a deployment."""
         return Checks(fix=f"make deploy ENV={self.name}")

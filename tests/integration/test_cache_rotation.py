@@ -53,7 +53,9 @@ class Lambda:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CacheServer]:
-    with cache_server(tmp_path, [f"user {USER} on ~{USER}:* -@all +get +set +ping >{FIRST}"]) as server:
+    with cache_server(
+        tmp_path, ["user default off", f"user {USER} on ~{USER}:* -@all +get +set +ping >{FIRST}"]
+    ) as server:
         monkeypatch.setenv("CACHE_ENDPOINT", server.endpoint)
         monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
         yield server
@@ -140,6 +142,19 @@ def test_the_probe_tells_a_wrong_password_from_a_cache_that_it_cannot_reach(
     monkeypatch.setenv("CACHE_ENDPOINT", "localhost:1")
     with pytest.raises(redis.ConnectionError):
         cache_probe.handler({"username": USER, "password": FIRST}, None)
+
+
+def test_the_probe_finds_that_a_cache_answers_without_being_let_in(
+    server: CacheServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del server
+    told = cache_probe.handler({}, None)
+    assert told["opened"] is False
+    assert "must be called with the client already authenticated" in told["reason"]
+
+    monkeypatch.setenv("CACHE_ENDPOINT", "localhost:1")
+    with pytest.raises(redis.ConnectionError):
+        cache_probe.handler({}, None)
 
 
 def test_the_probe_gives_no_password_to_a_server_that_it_does_not_know(

@@ -171,6 +171,7 @@ class RightAccount:
                 "ReplicationGroupId": CLUSTER,
                 "ReplicationGroupDescription": "Cache",
                 "Engine": "valkey",
+                "EngineVersion": "8.1",
                 "CacheNodeType": "cache.t4g.small",
                 "NumNodeGroups": 1,
                 "ReplicasPerNodeGroup": 1,

@@ -119,7 +119,8 @@ class TestVerify:
         assert lines[1].split() == ["game", "state-manager-nats", "2", "3/3", "deployed"]
         assert lines[2].split()[:3] == ["game", "quest-system-nats", "0"]
         assert "disabled: waits for its messages" in lines[2]
-        assert lines[-2:] == [
+        assert lines[-3:] == [
+            "cache: deployed; that it answers: not claimed, since none does here",
             "deployed; running tasks: not claimed by the local AWS",
             "2 of 2 services deployed with two replicas each; 6 of 6 alarms wired to gaming-system-alerts-test",
         ]

@@ -10,8 +10,12 @@ import pytest
 from moto.kms.models import kms_backends
 
 from catalog.environment import Alerts, Monitoring
+from fleet.account import Account
+from fleet.errors import WantingError
+from fleet.verify.cache import check_cache
 from fleet.verify.check import Check
 from fleet.verify.run import Report, verify
+from fleet.verify.scope import Scope
 from tests.unit.fleet.right_account import (
     ACCOUNT,
     CACHE_SECRET,
@@ -324,6 +328,18 @@ DEFECTS |= {
     ),
     "cache in plain text": (cache(TransitEncryptionEnabled=False), {("cache.encrypted-in-transit", CLUSTER)}),
     "cache on a plain disk": (cache(AtRestEncryptionEnabled=False), {("cache.encrypted-at-rest", CLUSTER)}),
+    "cache of an older version": (
+        cache(EngineVersion="8.0.9"),
+        {("cache.engine", f"{CLUSTER}-001"), ("cache.engine", f"{CLUSTER}-002")},
+    ),
+    "cache of another major version": (
+        cache(EngineVersion="9.1"),
+        {("cache.engine", f"{CLUSTER}-001"), ("cache.engine", f"{CLUSTER}-002")},
+    ),
+    "cache of another engine": (
+        cache(Engine="redis"),
+        {("cache.engine", f"{CLUSTER}-001"), ("cache.engine", f"{CLUSTER}-002")},
+    ),
     "cache without snapshots": (cache(SnapshotRetentionLimit=0), {("cache.snapshot-days", CLUSTER)}),
     "cache user gone": (
         lambda right: right.elasticache.delete_user(UserId=GAME),
@@ -411,6 +427,41 @@ def test_finds_what_is_wrong_and_nothing_else(right: RightAccount, defect: str) 
     assert {subject for _, subject in wanting(report)} <= subjects | {"6 alarms of services"}
     assert not report.good
     assert "found wanting" in report.verdict
+
+
+def test_a_cache_that_aws_brought_to_a_newer_minor_version_is_right(right: RightAccount) -> None:
+    cache(EngineVersion="8.2.1")(right)
+    assert look(right).good
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "found"),
+    [
+        ({"opened": False, "reason": "Authentication required."}, "ok", "Authentication required."),
+        ({"opened": True, "reason": ""}, "wanting", "a stranger was let in"),
+        (WantingError("Timeout connecting to server"), "wanting", "Timeout connecting to server"),
+    ],
+    ids=["refuses", "lets in", "out of reach"],
+)
+def test_the_cache_is_to_answer_and_to_refuse_a_stranger(
+    right: RightAccount, monkeypatch: pytest.MonkeyPatch, answer: Any, status: str, found: str
+) -> None:
+    def ask(_account: Account, function: str, event: object) -> Any:
+        assert (function, event) == ("gaming-system-test-cache-probe", {})
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("fleet.verify.cache.ask", ask)
+    checks = check_cache(Scope(catalog(), environment(), right.account))
+    assert [(check.status, check.found) for check in checks if check.id == "cache.answers"] == [(status, found)]
+
+
+def test_a_cache_that_cannot_answer_is_not_asked(right: RightAccount) -> None:
+    silent = environment().cache.model_copy(update={"prove_passwords": False})
+    scope = Scope(catalog(), environment(cache=silent), right.account)
+    assert [check for check in check_cache(scope) if check.status != "ok" or check.id == "cache.answers"] == []
+    assert not scope.claims_cache
 
 
 def test_says_what_is_expected_what_is_found_and_what_helps(right: RightAccount) -> None:
