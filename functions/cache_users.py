@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from functions.clients import client
 
-WAIT_SECONDS = 240
+WAIT_SECONDS = 420
 _PAUSE_SECONDS = 3.0
 _UNDER_WAY = {"modifying", "deleting"}
 _NOT_NOW = {"InvalidUserState", "InvalidUserGroupState"}

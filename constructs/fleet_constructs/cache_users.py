@@ -25,7 +25,7 @@ from fleet_constructs.fleet_network import FleetNetwork
 from fleet_constructs.python_function import FunctionNetwork, PythonFunction
 from fleet_constructs.retention import Retention
 
-FUNCTION_TIMEOUT_SECONDS = 600  # users change one after the other, and their group is at work while one does
+FUNCTION_TIMEOUT_SECONDS = 900  # users change one after the other, and their group is at work while one does
 PROBE_TIMEOUT_SECONDS = 30
 FUNCTION_MEMORY_MIB = 256
 NOBODY = "off -@all"
