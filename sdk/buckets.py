@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import nats.js.errors
 from nats.js.kv import KeyValue
 
-from sdk.connection import Connection
-from sdk.errors import AlreadyExistsError, ConflictError, InvalidRequestError, NotFoundError, Violation
+from sdk.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    ServiceUnavailableError,
+    Violation,
+)
 
 if TYPE_CHECKING:
     from sdk.nats_client import NATSClient
 
 T = TypeVar("T")
 
+_BATCH = 256
+_BATCH_SECONDS = 2.0
+_NO_RESPONDERS = "503"
 _DELETIONS = frozenset({"DEL", "PURGE"})
 
 
@@ -56,7 +65,7 @@ class Bucket:
             except nats.js.errors.KeyNotFoundError:
                 raise NotFoundError(f"{self.name} has no key {key}") from None
 
-        return await self._run(key, attempt, idempotent=True)
+        return await self._run(attempt, idempotent=True)
 
     async def put(self, key: str, value: bytes, *, revision: int | None = None) -> int:
         """Store a value and return its revision.
@@ -79,7 +88,7 @@ class Bucket:
                 raise ConflictError(f"{self.name}: {key} is no longer at revision {revision}") from None
 
         # With a revision a second try would find what the first one did, and take it for somebody else's.
-        return await self._run(key, attempt, idempotent=revision is None)
+        return await self._run(attempt, idempotent=revision is None)
 
     async def create(self, key: str, value: bytes) -> int:
         """Store a value under a key that is not there, and return its revision.
@@ -94,7 +103,7 @@ class Bucket:
             except nats.js.errors.KeyWrongLastSequenceError:
                 raise AlreadyExistsError(f"{self.name} has a key {key} already") from None
 
-        return await self._run(key, attempt, idempotent=False)
+        return await self._run(attempt, idempotent=False)
 
     async def delete(self, key: str) -> None:
         """Remove a key; nothing happens where it is not there."""
@@ -102,67 +111,60 @@ class Bucket:
         async def attempt(store: KeyValue) -> bool:
             return await store.delete(key)
 
-        await self._run(key, attempt, idempotent=True)
+        await self._run(attempt, idempotent=True)
+
+    async def entries(self, pattern: str = ">") -> list[Entry]:
+        """Return what is there under the keys that match a pattern with wildcards, by key.
+
+        It is read in batches, so what changes meanwhile may or may not be in it.
+        """
+        return await self._run(lambda store: _read_all(store, self.name, pattern), idempotent=True)
 
     async def keys(self, pattern: str = ">") -> list[str]:
         """Return the keys that match a pattern with wildcards, sorted."""
+        return [entry.key for entry in await self.entries(pattern)]
 
-        async def attempt(store: KeyValue) -> list[str]:
-            watcher = await store.watch(pattern, ignore_deletes=True, meta_only=True)
-            found = []
-            try:
-                async for entry in watcher:
-                    if entry is None:  # everything that is there has been told
-                        break
-                    found.append(entry.key)
-            finally:
-                await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py's, which has no annotations
-            return sorted(found)
-
-        return await self._run("", attempt, idempotent=True)
-
-    async def watch(self, pattern: str = ">") -> AsyncIterator[Entry]:
-        """Give every entry that matches as it is now, then each change as it comes, for as long as one asks.
-
-        After a change of the connection all entries come again, since some may have changed in between.
-        """
-        while True:
-            await self._client.wait_until_connected()
-            watcher, lost = await self._client.run_on_bucket(
-                self.name, lambda store: _begin(store, pattern), idempotent=True
-            )
-            try:
-                while not lost.done():
-                    entry = await _next(watcher, lost)
-                    if entry is not None:
-                        yield _entry(entry)
-            finally:
-                if not lost.done():
-                    await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py's, which has no annotations
-
-    async def _run(self, key: str, attempt: Callable[[KeyValue], Awaitable[T]], *, idempotent: bool) -> T:
+    async def _run(self, attempt: Callable[[KeyValue], Awaitable[T]], *, idempotent: bool) -> T:
         try:
             return await self._client.run_on_bucket(self.name, attempt, idempotent=idempotent)
         except nats.js.errors.InvalidKeyError:
-            why = f"{key!r} is no key; a key has letters, digits and -/_=. and neither begins nor ends with a dot"
+            why = "a key has letters, digits and -/_=. and neither begins nor ends with a dot"
             raise InvalidRequestError(violations=[Violation("key", why)]) from None
 
 
-async def _begin(store: KeyValue, pattern: str) -> tuple[KeyValue.KeyWatcher, asyncio.Future[str]]:
+async def _read_all(store: KeyValue, bucket: str, pattern: str) -> list[Entry]:
+    """Read a bucket by batches of direct gets: a watcher would have to create a consumer, which no service may."""
     connection = store._js._nc  # noqa: SLF001  # a store does not tell which connection it lives on
-    assert isinstance(connection, Connection)  # noqa: S101  # we made the store of one
-    return await store.watch(pattern), connection.lost
+    prefix = f"$KV.{bucket}."
+    found: dict[str, Entry] = {}
+    start = 1
+    while start:
+        wanted = {"batch": _BATCH, "seq": start, "next_by_subj": f"{prefix}{pattern}"}
+        start = 0
+        inbox = connection.new_inbox()
+        answers = await connection.subscribe(inbox)
+        try:
+            await connection.publish(f"$JS.API.DIRECT.GET.KV_{bucket}", json.dumps(wanted).encode(), reply=inbox)
+            while True:
+                message = await answers.next_msg(_BATCH_SECONDS)
+                headers = message.headers or {}
+                status = headers.get("Status", "")
+                if status == _NO_RESPONDERS:
+                    raise ServiceUnavailableError("nobody answers for this bucket now", was_delivered=False)
+                if status:  # the end of the batch, or nothing from there on
+                    break
+                entry = _stored_entry(prefix, headers, message.data)
+                found[entry.key] = entry
+                start = entry.revision + 1 if int(headers.get("Nats-Num-Pending", "0")) else 0
+        finally:
+            await answers.unsubscribe()
+    return [found[key] for key in sorted(found) if not found[key].is_deleted]
 
 
-async def _next(watcher: KeyValue.KeyWatcher, lost: asyncio.Future[str]) -> KeyValue.Entry | None:
-    """Return the next update; None where there is none any more, or where all that was there has been told."""
-    update = asyncio.ensure_future(watcher.updates(timeout=None))  # type: ignore[no-untyped-call]  # nats-py's, which has no annotations
-    try:
-        await asyncio.wait({update, lost}, return_when=asyncio.FIRST_COMPLETED)
-        return update.result() if update.done() else None
-    finally:
-        update.cancel()
+def _stored_entry(prefix: str, headers: Mapping[str, str], value: bytes) -> Entry:
+    is_deleted = headers.get("KV-Operation", "") in _DELETIONS or "Nats-Marker-Reason" in headers
+    return Entry(headers["Nats-Subject"].removeprefix(prefix), value, int(headers["Nats-Sequence"]), is_deleted)
 
 
 def _entry(entry: KeyValue.Entry) -> Entry:
-    return Entry(entry.key, entry.value or b"", entry.revision or 0, entry.operation in _DELETIONS)
+    return Entry(entry.key, entry.value or b"", entry.revision or 0)

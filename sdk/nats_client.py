@@ -120,7 +120,8 @@ class NATSClient:
         )
         self._instance = uuid.uuid4().hex
         self._subscriptions: list[Subscription] = []
-        self.is_draining = False
+        self.draining = asyncio.Event()
+        """Set as soon as `drain` begins."""
 
     async def connect(self, timeout_seconds: float | None = 30.0) -> None:
         """Connect, and stay connected from then on.
@@ -406,7 +407,7 @@ class NATSClient:
         Args:
             timeout_seconds: How long all that may take; ECS kills a task 30 s after it told it to stop.
         """
-        self.is_draining = True
+        self.draining.set()
         await self._link.stop(timeout_seconds)
         current = self._link.current
         requests = current.waiting_requests if current else 0

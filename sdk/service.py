@@ -31,7 +31,7 @@ import sys
 import time
 import typing
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -226,20 +226,30 @@ class Service:
         )
         async with HealthServer(health.paths(settings.health_path), port=settings.health_port) as server:
             self.health_port = server.port
-            background = [asyncio.create_task(client.metrics.run())]
+            counting = asyncio.create_task(client.metrics.run())
+            consuming: list[asyncio.Task[None]] = []
             try:
                 if await self._start(client):
-                    background += [asyncio.create_task(self._consume(client, name)) for name in self._consumers]
+                    consuming = [asyncio.create_task(self._consume(client, name)) for name in self._consumers]
                     _log.info("serving", extra={"subjects": sorted(self._handlers)})
                     await self._stopping.wait()
             finally:
                 health.is_draining = True
-                report = await client.drain(self._drain_seconds)
-                for task in background:
-                    task.cancel()
-                await asyncio.gather(*background, return_exceptions=True)
+                report = await self._drain(client, consuming)
+                counting.cancel()
                 client.metrics.flush()
         return report
+
+    async def _drain(self, client: NATSClient, consuming: Collection[asyncio.Task[None]]) -> DrainReport:
+        """End what has been begun: first what is stored, since nothing is lost of it, then requests and events."""
+        deadline = time.monotonic() + self._drain_seconds
+        client.draining.set()
+        if consuming:
+            _, late = await asyncio.wait(consuming, timeout=self._drain_seconds / 2)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*consuming, return_exceptions=True)
+        return await client.drain(max(0.0, deadline - time.monotonic()))
 
     def stop(self) -> None:
         """Tell it to end."""

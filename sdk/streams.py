@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nats.errors
 import nats.js.errors
@@ -89,18 +89,34 @@ class Consumer:
             raise translate(error) from error
         return [_stored(message) for message in fetched]
 
-    async def messages(self, batch: int = 16) -> AsyncIterator[StoredMessage]:
-        """Give messages for as long as one asks, over lost connections too."""
-        while not self._client.is_draining:
-            await self._client.wait_until_connected()
-            try:
-                fetched = await self.fetch(batch)
-            except SdkError as error:
-                self._client.report(error, f"{self.stream}.{self.name}")
-                await asyncio.sleep(1.0)
-                continue
-            for message in fetched:
-                yield message
+    async def messages(self, batch: int = 8) -> AsyncIterator[StoredMessage]:
+        """Give messages, over lost connections too, until the client drains; what was fetched and not given comes again at once."""
+        draining = asyncio.ensure_future(self._client.draining.wait())
+        try:
+            while not draining.done():
+                fetch = asyncio.ensure_future(self._fetch_in_time(batch))
+                waited: set[asyncio.Future[Any]] = {fetch, draining}
+                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+                if not fetch.done():
+                    fetch.cancel()
+                    return
+                for message in fetch.result():
+                    if draining.done():
+                        await message.retry_later()
+                    else:
+                        yield message
+        finally:
+            draining.cancel()
+
+    async def _fetch_in_time(self, batch: int) -> list[StoredMessage]:
+        """Fetch, whatever happens: an error is reported, and is followed by a pause."""
+        await self._client.wait_until_connected()
+        try:
+            return await self.fetch(batch)
+        except SdkError as error:
+            self._client.report(error, f"{self.stream}.{self.name}")
+            await asyncio.sleep(1.0)
+            return []
 
 
 def _stored(message: Msg) -> StoredMessage:
