@@ -277,6 +277,16 @@ class Connection(Client):
         if self.lost.done():
             raise self._gone(was_delivered=False)
 
+    async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
+        """Send a ping after everything that waits to be sent.
+
+        nats-py writes it past the queue, so its pong may come before the server has read what was asked before: `drain` would then
+        drop messages that were on their way, and a refusal would not be known yet.
+        """
+        self._pongs.append(future or asyncio.get_running_loop().create_future())
+        await self._send_command(b"PING\r\n")
+        await self._flush_pending()
+
     async def _answered(self, message: Msg) -> None:
         entry = self._waiting.pop(message.subject[len(self._inbox) :], None)
         if entry is not None and not entry[0].done():

@@ -334,10 +334,11 @@ class NATSClient:
         )
         connection = self._link.usable()
         started = time.monotonic()
-        await subscription.attach(connection)
+        attached = await subscription.attach(connection)
         with contextlib.suppress(TimeoutError):  # then its loss is found out soon, and the next connection has it all
             await connection.round_trip(5.0)
         if connection.was_refused("subscription", subject, started):
+            await attached.unsubscribe()
             failure = PermissionDeniedError(
                 f"NATS does not let this service subscribe to {subject}"
                 + (f" in the queue group {queue}" if queue else "")

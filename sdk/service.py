@@ -127,6 +127,8 @@ class Service:
         """There once it runs."""
         self.health_port = 0
         """Where health is served, once it runs."""
+        self.is_serving = False
+        """Whether it answers requests."""
 
     def handle(
         self, subject: str
@@ -231,10 +233,12 @@ class Service:
             try:
                 if await self._start(client):
                     consuming = [asyncio.create_task(self._consume(client, name)) for name in self._consumers]
+                    self.is_serving = True
                     _log.info("serving", extra={"subjects": sorted(self._handlers)})
                     await self._stopping.wait()
             finally:
                 health.is_draining = True
+                self.is_serving = False
                 report = await self._drain(client, consuming)
                 counting.cancel()
                 client.metrics.flush()

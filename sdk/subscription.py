@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import nats.errors
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription as NatsSubscription
 
 from sdk.connection import Connection
 from sdk.errors import SdkError
@@ -77,7 +78,7 @@ class Subscription:
         """Messages that have arrived and are not dealt with."""
         return len(self._active) + len(self._waiting)
 
-    async def attach(self, connection: Connection) -> None:
+    async def attach(self, connection: Connection) -> NatsSubscription:
         """Subscribe on a connection."""
 
         async def arrived(message: Msg) -> None:
@@ -96,7 +97,7 @@ class Subscription:
                 self._drop(delivery)
 
         # Not nats-py's bounds, beyond which it drops what nobody hears of.
-        await connection.subscribe(
+        return await connection.subscribe(
             self.subject, queue=self.queue, cb=arrived, pending_msgs_limit=0, pending_bytes_limit=0
         )
 

@@ -128,7 +128,7 @@ class World:
                 "node_domain": "nats.test.internal",
                 "nodes": [{"name": name} for name in names],
                 "services": sorted(CONTRACTS),
-                "identities": ["provisioner", "operator"],
+                "identities": ["loadtest", "provisioner"],
                 "shared_node_names": ["localhost"],
             }
         )
@@ -140,7 +140,7 @@ class World:
         self.nodes = [Node(name, folder / name, port) for name, port in zip(names, _free_ports(nodes), strict=True)]
         for node in self.nodes:
             self._configure(node)
-        for name in (*CONTRACTS, "provisioner"):
+        for name in (*CONTRACTS, "loadtest", "provisioner"):
             self._write_client(name)
 
     @property
