@@ -32,6 +32,9 @@ _NEVER_SECONDS = 10**9
 _BUFFER_BYTES = 8 * 2**20
 _HIGH_WATER_BYTES = 2**20
 _NO_BUFFER_BOUND = 2**40
+# After a restart all come back at once, and some before those that they ask: that nobody answers then tells nothing of them, and must
+# not open every breaker for a minute.
+_SETTLING_SECONDS = 5.0
 _STATUS_HEADER = "Status"
 _NO_RESPONDERS = "503"
 
@@ -80,6 +83,8 @@ class Connection(Client):
         self._refusals: dict[Refusal, float] = {}
         self._last_error: Exception | None = None
         self._is_open = False
+        self._opened = 0.0
+        self._unsent_at_loss = 0
         self.server = ""
         self.tls: ssl.SSLContext | None = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -118,6 +123,7 @@ class Connection(Client):
                 await self.subscribe(f"{self._inbox}*", cb=self._answered, pending_bytes_limit=0)
                 await self.flush()
                 self._is_open = True
+                self._opened = time.monotonic()
         except (TimeoutError, OSError, nats.errors.Error) as error:
             self.abort("it could not be opened")
             raise self._unreachable(error, timeout_seconds) from error
@@ -142,8 +148,8 @@ class Connection(Client):
 
     @property
     def unsent_bytes(self) -> int:
-        """What was published and has not left this process."""
-        return self.pending_data_size + self._wire.unsent_bytes()
+        """What was published and has not left this process; once the connection is lost, what had not by then."""
+        return self._unsent_at_loss if self.lost.done() else self.pending_data_size + self._wire.unsent_bytes()
 
     async def round_trip(self, timeout_seconds: float) -> float:
         """Return how long the server takes to answer a ping, in seconds.
@@ -221,7 +227,8 @@ class Connection(Client):
         if isinstance(result, CallError):
             raise result
         if result.headers and result.headers.get(_STATUS_HEADER) == _NO_RESPONDERS and not result.data:
-            raise ServiceUnavailableError("nobody answers this subject now", was_delivered=False)
+            is_settling = time.monotonic() < self._opened + _SETTLING_SECONDS
+            raise ServiceUnavailableError("nobody answers this subject now", was_delivered=False, is_local=is_settling)
         return result
 
     def was_refused(self, kind: str, subject: str, since: float) -> bool:
@@ -325,6 +332,7 @@ class Connection(Client):
     def _lose(self, reason: str) -> None:
         if self.lost.done():
             return
+        self._unsent_at_loss = self.unsent_bytes
         self.lost.set_result(reason)
         for answer, _ in self._waiting.values():
             if not answer.done():

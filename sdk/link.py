@@ -11,6 +11,7 @@ import logging
 import random
 import ssl
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
@@ -67,6 +68,7 @@ class Link:
         self._tls: ssl.SSLContext | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._retired: set[Connection] = set()
+        self._accounted: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._replacing = asyncio.Lock()
         self._is_closing = False
         self.current: Connection | None = None
@@ -153,12 +155,20 @@ class Link:
         if old is not None:
             self._begin(self._retire(old))
 
-    async def stop(self, timeout_seconds: float) -> Connection | None:
-        """Let all that is under way end, in bounded time; return the connection, which `close` ends."""
+    async def stop(self, timeout_seconds: float) -> int:
+        """Let all that is under way end, in bounded time; return the number of requests that still wait. `close` comes next."""
         self._is_closing = True
         connections = [*self._retired, *([self.current] if self.current else [])]
         await asyncio.gather(*(connection.finish(timeout_seconds) for connection in connections))
-        return self.current
+        for connection in connections:
+            self._account(connection)
+        return sum(connection.waiting_requests for connection in connections)
+
+    def _account(self, connection: Connection) -> None:
+        """Note what a connection, of no use any more, did not send."""
+        if connection not in self._accounted:
+            self._accounted.add(connection)
+            self.lost_bytes += connection.unsent_bytes
 
     async def close(self) -> None:
         """End everything."""
@@ -179,7 +189,7 @@ class Link:
                     if self.current is not None and not self.current.lost.done():
                         return  # somebody else replaced it
                     # Perhaps nobody lets us in because ours are too old.
-                    if self._source is not None and number % _ATTEMPTS_A_FETCH == 0:
+                    if self._source is not None and (self._tls is None or number % _ATTEMPTS_A_FETCH == 0):
                         self._accept(await asyncio.to_thread(self._source.fetch))
                     self._take(await self._open(self._in_order("")))
             except SdkError as error:
@@ -245,7 +255,7 @@ class Link:
             if self.current is not connection:
                 continue
             self._unreachable_since = time.monotonic()
-            self.lost_bytes += connection.unsent_bytes
+            self._account(connection)
             _log.warning(
                 "lost the connection to NATS",
                 extra={"server": connection.server, "why": reason, "unsent_bytes": connection.unsent_bytes},
@@ -306,7 +316,7 @@ class Link:
         try:
             await connection.finish(self._settings.retire_seconds)
         finally:
-            self.lost_bytes += connection.unsent_bytes
+            self._account(connection)
             self._retired.discard(connection)
             await connection.shut()
 

@@ -104,19 +104,20 @@ class NATSClient:
         self.breakers = breakers or BreakerRegistry(classify=classify)
         self.breakers.add_listener(self.metrics.circuit_changed)
         self._error_log = ErrorLog()
-        self._pipeline = Pipeline(
-            breakers=self.breakers,
-            policy=policy or RetryPolicy(),
-            budget=RetryBudget(),
-            max_concurrent=max_concurrent,
-            on_error=self._call_failed,
-        )
         self._link = Link(
             link or LinkSettings(settings.service, settings.inbox_prefix, settings.servers),
             settings.certificates,
             prepare=self._subscribe_all,
             on_refusal=self._refused,
             on_reconnect=self.metrics.reconnected,
+        )
+        self._pipeline = Pipeline(
+            breakers=self.breakers,
+            policy=policy or RetryPolicy(),
+            budget=RetryBudget(),
+            max_concurrent=max_concurrent,
+            on_error=self._call_failed,
+            check=self._link.usable,
         )
         self._instance = uuid.uuid4().hex
         self._subscriptions: list[Subscription] = []
@@ -409,11 +410,9 @@ class NATSClient:
             timeout_seconds: How long all that may take; ECS kills a task 30 s after it told it to stop.
         """
         self.draining.set()
-        await self._link.stop(timeout_seconds)
-        current = self._link.current
-        requests = current.waiting_requests if current else 0
+        requests = await self._link.stop(timeout_seconds)
         messages = sum([await subscription.abandon() for subscription in self._subscriptions])
-        unsent = self._link.lost_bytes + (current.unsent_bytes if current else 0)
+        unsent = self._link.lost_bytes
         await self._link.close()
         self._error_log.flush()
         report = DrainReport(messages, requests, unsent)

@@ -57,6 +57,7 @@ class Pipeline:
         budget: Bounds that.
         max_concurrent: Calls of an endpoint at a time.
         on_error: Called with the error that a caller sees.
+        check: Raises where no call can be made now, so that none waits.
         clock: Seconds that never go back.
         sleep: Waits.
     """
@@ -69,6 +70,7 @@ class Pipeline:
         budget: RetryBudget,
         max_concurrent: int,
         on_error: Callable[[CallError], object],
+        check: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
@@ -77,6 +79,7 @@ class Pipeline:
         self._budget = budget
         self._max_concurrent = max_concurrent
         self._on_error = on_error
+        self._check = check
         self._clock = clock
         self._sleep = sleep
         self._bulkheads: OrderedDict[str, Bulkhead] = OrderedDict()
@@ -91,6 +94,12 @@ class Pipeline:
         Raises:
             CallError: It failed, for good.
         """
+        try:
+            self._check()
+        except CallError as error:
+            self._fill(call, error, 0)
+            self._on_error(error)
+            raise
         self._budget.earn()
         try:
             return await self._once(call, attempt)

@@ -20,6 +20,11 @@ class WatchedTransport(TcpTransport):
         super().__init__()  # type: ignore[no-untyped-call]  # nats-py's, which has no annotations
         self._on_lost = on_lost
         self._is_lost = False
+        self._waiting_bytes = 0
+
+    def __bool__(self) -> bool:
+        """Be there before there is a connection, too: nats-py makes a transport of its own where it sees none."""
+        return True
 
     async def read(self, buffer_size: int) -> bytes:
         """Read what has come."""
@@ -34,14 +39,22 @@ class WatchedTransport(TcpTransport):
 
     async def drain(self) -> None:
         """Wait until there is room for more; at once where nobody will read it."""
-        if not self._is_lost:
+        if self._is_lost or self._io_writer is None:
+            return
+        try:
+            self._waiting_bytes = self._io_writer.transport.get_write_buffer_size()
             await super().drain()  # type: ignore[no-untyped-call]  # nats-py's, which has no annotations
+            self._waiting_bytes = 0
+        except OSError as error:
+            self._lose(str(error) or type(error).__name__)
+            raise
 
     def unsent_bytes(self) -> int:
-        """Return how much was written and has not left this process."""
+        """Return how much was written and has not left this process; once it is lost, as far as that is still known."""
         if self._io_writer is None:
             return 0
-        return self._io_writer.transport.get_write_buffer_size()
+        # A transport that breaks forgets what it held; what somebody was waiting for is remembered.
+        return max(self._io_writer.transport.get_write_buffer_size(), self._waiting_bytes)
 
     def abort(self) -> None:
         """End the connection without waiting for anybody."""

@@ -20,6 +20,7 @@ from typing import Any
 
 import nats
 import nats.js.api
+import psutil
 
 from nats_platform.configuration import Place, render
 from nats_platform.permissions import wanted_users
@@ -102,9 +103,13 @@ class Node:
         raise AssertionError(f"{self.name} never listened: {(self.folder / 'log').read_text()[-2000:]}")
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send it a signal; one that stops it has done so on return."""
         assert self._process is not None
         self._process.send_signal(number)
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while number is signal.SIGSTOP and psutil.Process(self._process.pid).status() != psutil.STATUS_STOPPED:
+            assert time.monotonic() < deadline, f"{self.name} never stopped"
+            time.sleep(0.001)
 
     def kill(self) -> None:
         """End it at once, paused or not."""
