@@ -114,7 +114,7 @@ class Connection(Client):
                     allow_reconnect=False,
                     max_reconnect_attempts=1,
                     reconnect_time_wait=0,
-                    connect_timeout=_NEVER_SECONDS,
+                    connect_timeout=timeout_seconds,  # type: ignore[arg-type]  # annotated as int, and any number serves
                     ping_interval=_NEVER_SECONDS,
                     inbox_prefix=self._prefix,
                     pending_size=_NO_BUFFER_BOUND,
@@ -349,6 +349,8 @@ class Connection(Client):
         first = self._last_error if isinstance(error, nats.errors.NoServersError) and self._last_error else error
         if isinstance(first, ssl.SSLCertVerificationError):
             why = f"its certificate is not to be trusted: {first.verify_message}"
+        elif isinstance(first, ssl.SSLError) and "ALERT" in (first.reason or ""):
+            why = f"it does not accept our client certificate: {first.reason}"
         elif isinstance(first, TimeoutError):
             why = f"it did not answer within {timeout_seconds:g} s"
         elif isinstance(first, (ConnectionResetError, nats.errors.UnexpectedEOF)) or "empty response" in str(first):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import ssl
 import time
@@ -124,10 +125,14 @@ class Link:
             CertificateError: The certificates cannot be read or used, to the end of that time.
         """
         last: SdkError | None = None
+        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
         try:
             async with asyncio.timeout(timeout_seconds):
                 async for error in self._attempts():
                     last = error
+                    # nats-py, and Python 3.11's `wait_for`, may swallow the one cancellation by which a timeout ends what it holds.
+                    if time.monotonic() >= deadline:
+                        raise TimeoutError  # noqa: TRY301  # the same end by another way
         except TimeoutError:
             raise last or ServiceUnavailableError(
                 f"no server answered within {timeout_seconds} s: {', '.join(self._settings.servers)}",
@@ -248,7 +253,7 @@ class Link:
 
     async def _keep(self) -> None:
         """Replace the connection whenever it was lost."""
-        while True:
+        while not self._is_closing:
             connection = self.current
             assert connection is not None  # noqa: S101  # start() returned
             reason = await asyncio.shield(connection.lost)
@@ -271,7 +276,7 @@ class Link:
     async def _watch(self) -> None:
         """Ask the server for an answer now and then: one that was stopped keeps its connections open."""
         missed = 0
-        while True:
+        while not self._is_closing:
             await asyncio.sleep(self._settings.ping_interval_seconds)
             connection = self.current
             if connection is None or connection.lost.done():
@@ -289,7 +294,7 @@ class Link:
 
     async def _renew(self, source: CertificateSource) -> None:
         """Move to a new connection when there are new certificates."""
-        while True:
+        while not self._is_closing:
             await asyncio.sleep(source.poll_seconds * _jitter.uniform(0.8, 1.2))
             try:
                 self._accept(await asyncio.to_thread(source.fetch))
