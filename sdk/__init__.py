@@ -161,4 +161,5 @@ __all__ = [
     "remaining_seconds",
 ]
 
-__getattr__ = lazy_attributes(__name__, {name: module for module, names in _PLACES.items() for name in names})
+if not TYPE_CHECKING:  # else a type checker would take every name for one that is there
+    __getattr__ = lazy_attributes(__name__, {name: module for module, names in _PLACES.items() for name in names})

@@ -25,15 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Health", "HealthServer", "NatsState", "main", "probe"]
 
-__getattr__ = lazy_attributes(
-    __name__,
-    {
-        "Answer": "sdk.health",
-        "Health": "sdk.health",
-        "NatsState": "sdk.health",
-        "HealthServer": "sdk.health_server",
-    },
-)
+if not TYPE_CHECKING:  # else a type checker would take every name for one that is there
+    __getattr__ = lazy_attributes(
+        __name__,
+        {
+            "Answer": "sdk.health",
+            "Health": "sdk.health",
+            "NatsState": "sdk.health",
+            "HealthServer": "sdk.health_server",
+        },
+    )
 
 _USAGE = "usage: python -m sdk.health_check_http --probe http://HOST:PORT/PATH [--timeout SECONDS]"
 _ANSWER_BYTES = 65_536
