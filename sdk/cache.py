@@ -9,6 +9,7 @@ A cache that is away raises `ServiceUnavailableError`, at once after five failur
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,34 +30,50 @@ _TIMEOUT_SECONDS = 1.0
 
 
 class Secret(CredentialProvider):
-    """User and password, which are asked for at each new connection.
+    """User and password; each new connection asks for them.
 
     Args:
-        read: Returns the secret as JSON with `username` and `password`; asked again after a refusal.
+        told: The secret as the container got it when it started: JSON with `username`, `password` and, where passwords rotate,
+            `secret`, the name by which it is read again.
+        read: Returns a secret's present value by its name.
     """
 
-    def __init__(self, read: Callable[[], str]) -> None:
+    def __init__(self, told: str, read: Callable[[str], str] | None = None) -> None:
         self._read = read
-        self._held: tuple[str, str] | None = None
+        self._plain = _parsed(told)
 
     def get_credentials(self) -> tuple[str, str]:
-        """Return user and password.
+        """Return user and password."""
+        return self._plain["username"], self._plain["password"]
+
+    async def renew(self) -> bool:
+        """Read the secret again; tell whether it has another password by now.
 
         Raises:
-            ConfigurationError: The secret has none.
+            ConfigurationError: It cannot be read.
         """
-        if self._held is None:
-            try:
-                plain = json.loads(self._read())
-                self._held = str(plain["username"]), str(plain["password"])
-            except (ValueError, KeyError, TypeError):
-                # The secret itself must not be in an error.
-                raise ConfigurationError("CACHE_SECRET is no JSON with username and password") from None
-        return self._held
+        name, before = self._plain.get("secret"), self._plain
+        if name is None or self._read is None:
+            return False
+        self._plain = _parsed(await asyncio.to_thread(self._read, name)) | {"secret": name}
+        return self._plain["password"] != before["password"]
 
-    def forget(self) -> None:
-        """Read it anew at the next connection."""
-        self._held = None
+
+def _parsed(text: str) -> dict[str, str]:
+    try:
+        plain = {name: str(value) for name, value in json.loads(text).items()}
+    except (ValueError, AttributeError):
+        plain = {}
+    if not {"username", "password"} <= plain.keys():
+        # The secret itself must be in no error.
+        raise ConfigurationError("the secret of the cache is no JSON with username and password")
+    return plain
+
+
+def _read_from_aws(name: str) -> str:
+    from sdk.secret_values import read_secret  # noqa: PLC0415  # 6 MiB that most processes never need
+
+    return read_secret(name)
 
 
 class Cache:
@@ -108,7 +125,7 @@ class Cache:
             raise ConfigurationError(
                 "CACHE_ENDPOINT and CACHE_SECRET are not set; a catalog entry with `cache: true` has them"
             )
-        return cls(service, host=host, port=int(port or 6379), secret=Secret(lambda: variables["CACHE_SECRET"]))
+        return cls(service, host=host, port=int(port or 6379), secret=Secret(variables["CACHE_SECRET"], _read_from_aws))
 
     async def get(self, key: str) -> bytes | None:
         """Return the value of a key; None where there is none."""
@@ -139,7 +156,6 @@ class Cache:
         try:
             return await command()
         except redis.exceptions.AuthenticationError:
-            if self._secret is None:
+            if self._secret is None or not await self._secret.renew():
                 raise
-            self._secret.forget()
             return await command()

@@ -1,4 +1,4 @@
-"""Certificates from S3, in the layout that `tls` writes, read over HTTP from a server that speaks S3."""
+"""Certificates from S3 in the layout that `tls` writes, and secrets, read over HTTP from a server that speaks AWS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from sdk import CertificateError, S3Certificates
+from sdk import CertificateError, ConfigurationError, S3Certificates
+from sdk.secret_values import read_secret
 from tests.certificates import PASSPHRASE, a_request
 from tls import Issuer, Passphrase, Sources, bring_about
 from tls.s3_store import S3Store
@@ -112,3 +113,21 @@ def test_a_renewal_is_seen(store: Store) -> None:
     after = source.fetch()
     assert after.fingerprint != before.fingerprint
     assert after.server_ca_pem == before.server_ca_pem
+
+
+def test_a_secret_is_read_again_by_its_name(endpoint: str) -> None:
+    client = boto3.client(
+        "secretsmanager",
+        endpoint_url=endpoint,
+        region_name="eu-west-1",
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+    )
+    client.create_secret(Name="cache-secret", SecretString="first")
+    assert read_secret("cache-secret") == "first"
+    client.put_secret_value(SecretId="cache-secret", SecretString="second")
+    assert read_secret("cache-secret") == "second"
+    with pytest.raises(
+        ConfigurationError, match="the secret nobody cannot be read: HTTP 40[04] ResourceNotFoundException"
+    ):
+        read_secret("nobody")
