@@ -128,6 +128,6 @@ def test_a_secret_is_read_again_by_its_name(endpoint: str) -> None:
     client.put_secret_value(SecretId="cache-secret", SecretString="second")
     assert read_secret("cache-secret") == "second"
     with pytest.raises(
-        ConfigurationError, match="the secret nobody cannot be read: HTTP 40[04] ResourceNotFoundException"
+        ConfigurationError, match=r"the secret nobody cannot be read: HTTP 40[04] ResourceNotFoundException"
     ):
         read_secret("nobody")
