@@ -23,6 +23,7 @@ from nats.aio.subscription import Subscription
 from nats.js.kv import KeyValue
 
 from sdk.errors import CallError, PermissionDeniedError, ServiceTimeoutError, ServiceUnavailableError
+from sdk.framing import check_subject, framed, header_lines
 from sdk.transport import WatchedTransport
 
 _FORBIDDEN = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"', re.IGNORECASE)
@@ -77,8 +78,9 @@ class Connection(Client):
         self._on_lame_duck = on_lame_duck
         self._wire = WatchedTransport(self._lose)
         self._transport = self._wire  # connect() takes the transport that is there
-        self._waiting: dict[str, tuple[asyncio.Future[Msg | CallError], str]] = {}
+        self._waiting: dict[bytes, tuple[asyncio.Future[Msg | CallError], str]] = {}
         self._inbox = ""
+        self._inbox_sid = 0
         self._next_token = 0
         self._refusals: dict[Refusal, float] = {}
         self._last_error: Exception | None = None
@@ -120,7 +122,8 @@ class Connection(Client):
                     pending_size=_NO_BUFFER_BOUND,
                 )
                 self._inbox = f"{self.new_inbox()}."
-                await self.subscribe(f"{self._inbox}*", cb=self._answered, pending_bytes_limit=0)
+                inbox = await self.subscribe(f"{self._inbox}*")
+                self._inbox_sid = inbox._id  # noqa: SLF001  # nats-py tells it on messages only
                 await self.flush()
                 self._is_open = True
                 self._opened = time.monotonic()
@@ -189,13 +192,11 @@ class Connection(Client):
         """
         if self.lost.done():
             raise self._gone(was_delivered=False)
-        if self._pending_data_size > _HIGH_WATER_BYTES:
-            await self._wait_for_room()
-        try:
-            await super().publish(subject, payload, reply, headers)
-        except OSError as error:
-            self.abort(str(error) or type(error).__name__)
-            raise self._gone(was_delivered=True) from error
+        check_subject(subject)
+        lines = header_lines(headers)
+        if len(payload) + len(lines) > self._max_payload:
+            raise nats.errors.MaxPayloadError
+        await self._send(framed(subject, reply, lines, payload))
 
     async def request(
         self,
@@ -212,24 +213,46 @@ class Connection(Client):
             ServiceUnavailableError: Nobody answers the subject, or the connection was lost.
             PermissionDeniedError: NATS refused the subject.
         """
-        loop = asyncio.get_running_loop()
+        return await self.ask(subject, payload, timeout, header_lines(headers))
+
+    async def ask(self, subject: str, payload: bytes, timeout_seconds: float, lines: str) -> Msg:
+        """Send a request with headers as `header_lines` makes them; else as `request`."""
+        if self.lost.done():
+            raise self._gone(was_delivered=False)
+        check_subject(subject)
         self._next_token += 1
         token = str(self._next_token)
+        command = framed(subject, self._inbox + token, lines, payload)
+        if len(payload) + len(lines) > self._max_payload:
+            raise nats.errors.MaxPayloadError
+        loop = asyncio.get_running_loop()
         answer: asyncio.Future[Msg | CallError] = loop.create_future()
-        self._waiting[token] = (answer, subject)
-        timer = loop.call_later(timeout, self._expire, answer, timeout)
+        self._waiting[token.encode()] = (answer, subject)
+        timer = loop.call_later(timeout_seconds, self._expire, answer, timeout_seconds)
         try:
-            await self.publish(subject, payload, f"{self._inbox}{token}", headers)
+            await self._send(command)
             result = await answer
         finally:
             timer.cancel()
-            self._waiting.pop(token, None)
+            self._waiting.pop(token.encode(), None)
         if isinstance(result, CallError):
             raise result
-        if result.headers and result.headers.get(_STATUS_HEADER) == _NO_RESPONDERS and not result.data:
+        if result.headers and not result.data and result.headers.get(_STATUS_HEADER) == _NO_RESPONDERS:
             is_settling = time.monotonic() < self._opened + _SETTLING_SECONDS
             raise ServiceUnavailableError("nobody answers this subject now", was_delivered=False, is_local=is_settling)
         return result
+
+    async def _send(self, command: bytes) -> None:
+        """Send a message that `framed` made."""
+        if self._pending_data_size > _HIGH_WATER_BYTES:
+            await self._wait_for_room()
+        try:
+            await self._send_command(command)
+            if self._flush_queue is not None and self._flush_queue.empty():
+                await self._flush_pending()
+        except OSError as error:
+            self.abort(str(error) or type(error).__name__)
+            raise self._gone(was_delivered=True) from error
 
     def was_refused(self, kind: str, subject: str, since: float) -> bool:
         """Tell whether NATS refused a subject after a moment of `time.monotonic`."""
@@ -294,10 +317,15 @@ class Connection(Client):
         await self._send_command(b"PING\r\n")
         await self._flush_pending()
 
-    async def _answered(self, message: Msg) -> None:
-        entry = self._waiting.pop(message.subject[len(self._inbox) :], None)
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        """Give an answer to whoever waits for it; nats-py would send it through a queue and a task first."""
+        if sid != self._inbox_sid:
+            await super()._process_msg(sid, subject, reply, data, headers)
+            return
+        entry = self._waiting.get(subject[len(self._inbox) :])
         if entry is not None and not entry[0].done():
-            entry[0].set_result(message)
+            parsed = await self._process_headers(headers) if headers else None
+            entry[0].set_result(Msg(self, subject.decode(), "", data, parsed))
 
     @staticmethod
     def _expire(answer: asyncio.Future[Msg | CallError], seconds: float) -> None:

@@ -41,6 +41,7 @@ from sdk.errors import (
     SdkError,
     ServiceTimeoutError,
 )
+from sdk.framing import header_lines
 from sdk.jetstream_errors import translate
 from sdk.link import Link, LinkSettings
 from sdk.logs import ErrorLog
@@ -231,13 +232,13 @@ class NATSClient:
             idempotent = known.idempotent if known else False
         trace = current_trace()
         trace = trace.child() if trace else new_trace()
-        sent = {**headers} if headers else {}
-        sent[TRACE_HEADER] = trace.header
+        lines = f"{header_lines(headers)}{TRACE_HEADER}: {trace.header}\r\n{TIMEOUT_HEADER}: "
 
         async def attempt(remaining: float) -> Msg:
-            sent[TIMEOUT_HEADER] = str(int(remaining * 1000))
             try:
-                answer = await self._link.usable().request(subject, payload, remaining, headers=sent)
+                answer = await self._link.usable().ask(
+                    subject, payload, remaining, f"{lines}{int(remaining * 1000)}\r\n"
+                )
             except nats.errors.Error as error:
                 raise translate(error) from error
             if answer.headers and is_error(answer.headers):

@@ -48,7 +48,8 @@ def set_trace(trace: Trace) -> None:
 
 def new_trace() -> Trace:
     """Begin a trace."""
-    return Trace(_identifier(128), _identifier(64))
+    identifiers = _identifier(192)
+    return Trace(identifiers[:32], identifiers[32:])
 
 
 def trace_of(headers: Mapping[str, str] | None) -> Trace:

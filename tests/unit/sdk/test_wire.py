@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import nats.js.api
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ from sdk.error_wire import (
     to_headers,
     to_message,
 )
+from sdk.framing import check_subject, framed, header_lines
 from sdk.trace import TRACE_HEADER, Trace, new_trace, trace_of
 
 
@@ -155,3 +157,45 @@ def test_what_is_no_trace_begins_a_new_one(header: str) -> None:
 
 def test_traces_differ() -> None:
     assert len({new_trace().trace_id for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize(
+    "subject", ["", " ", "a..b", ".a", "a.", "a b", "a\r\nPUB b 0", "a.*", "a.>", ">", "a\x00", "a\tb"]
+)
+def test_what_is_no_subject_to_send_to_is_refused(subject: str) -> None:
+    with pytest.raises(InvalidRequestError, match="is no subject to send to"):
+        check_subject(subject)
+
+
+@pytest.mark.parametrize("subject", ["a", "quest.get", "$JS.API.INFO", "_INBOX.a.b", "player.q-17_é"])
+def test_a_subject_is_taken(subject: str) -> None:
+    check_subject(subject)
+
+
+@given(value=st.text())
+def test_no_value_of_a_header_makes_another_header_or_message(value: str) -> None:
+    lines = header_lines({"X-Name": value})
+    assert lines.count("\r") == lines.count("\n") == 1
+    assert lines.startswith("X-Name: ")
+    assert lines.endswith("\r\n")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "a\r\nb", "é"])
+def test_what_is_no_name_of_a_header_is_refused(name: str) -> None:
+    with pytest.raises(InvalidRequestError, match="is no name of a header"):
+        header_lines({name: "value"})
+
+
+@given(payload=st.binary(), value=st.text(st.characters(codec="utf-8", exclude_characters="\r\n")))
+def test_a_framed_message_says_how_long_it_is(payload: bytes, value: str) -> None:
+    head, _, rest = framed("quest.get", "_INBOX.a.1", header_lines({"X": value}), payload).partition(b"\r\n")
+    kind, subject, reply, header_bytes, all_bytes = head.split(b" ")
+    assert (kind, subject, reply) == (b"HPUB", b"quest.get", b"_INBOX.a.1")
+    assert len(rest) == int(all_bytes) + 2
+    assert rest[int(header_bytes) : -2] == payload
+    assert rest[: int(header_bytes)].endswith(b"\r\n\r\n")
+    assert framed("a", "", "", payload) == b"PUB a  %d\r\n%s\r\n" % (len(payload), payload)
+
+
+def test_a_header_that_is_named_by_a_member_of_nats_py_has_its_name() -> None:
+    assert header_lines({nats.js.api.Header.EXPECTED_STREAM: "S"}) == "Nats-Expected-Stream: S\r\n"
