@@ -15,12 +15,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import nats.errors
 import nats.js.errors
@@ -51,7 +52,10 @@ from sdk.retry import RetryBudget, RetryPolicy
 from sdk.settings import Settings
 from sdk.streams import Consumer
 from sdk.subscription import Delivery, Subscription
-from sdk.trace import TRACE_HEADER, current_trace, new_trace
+from sdk.trace import TRACE_HEADER, Trace, current_trace, new_trace
+
+if TYPE_CHECKING:
+    from sdk.open_telemetry import OpenTelemetry
 
 R = TypeVar("R", bound=Message)
 T = TypeVar("T")
@@ -59,6 +63,14 @@ T = TypeVar("T")
 DEFAULT_TIMEOUT_SECONDS = 2.0
 QUEUE_GROUP = "q"
 _log = logging.getLogger(__name__)
+
+
+def _configured_telemetry() -> OpenTelemetry | None:
+    if not any(name.startswith("OTEL_EXPORTER_") for name in os.environ):
+        return None
+    from sdk.open_telemetry import OpenTelemetry  # noqa: PLC0415  # most processes have none
+
+    return OpenTelemetry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +100,7 @@ class NATSClient:
         breakers: Circuit breakers; made anew where not given.
         metrics: Counts calls and errors.
         link: How the connection behaves; derived from the settings where not given.
+        telemetry: Gets spans; OpenTelemetry's where the process has it configured.
     """
 
     def __init__(
@@ -99,8 +112,10 @@ class NATSClient:
         breakers: BreakerRegistry | None = None,
         metrics: Metrics | None = None,
         link: LinkSettings | None = None,
+        telemetry: OpenTelemetry | None = None,
     ) -> None:
         self.settings = settings
+        self.telemetry = telemetry or _configured_telemetry()
         self.metrics = metrics or Metrics(service=settings.service, environment=settings.environment)
         self.breakers = breakers or BreakerRegistry(classify=classify)
         self.breakers.add_listener(self.metrics.circuit_changed)
@@ -230,8 +245,24 @@ class NATSClient:
             timeout_seconds = known.timeout_seconds if known else DEFAULT_TIMEOUT_SECONDS
         if idempotent is None:
             idempotent = known.idempotent if known else False
-        trace = current_trace()
-        trace = trace.child() if trace else new_trace()
+        if self.telemetry is not None:
+            with self.telemetry.span(subject, current_trace(), is_ours=True) as trace:
+                return await self._ask(subject, payload, timeout_seconds, idempotent, headers, endpoint, trace)
+        outer = current_trace()
+        trace = outer.child() if outer else new_trace()
+        return await self._ask(subject, payload, timeout_seconds, idempotent, headers, endpoint, trace)
+
+    async def _ask(
+        self,
+        subject: str,
+        payload: bytes,
+        timeout_seconds: float,
+        idempotent: bool,  # noqa: FBT001  # the hot path: names cost
+        headers: Mapping[str, str] | None,
+        endpoint: str | None,
+        trace: Trace,
+    ) -> Msg:
+        """Ask as a part of a trace."""
         lines = f"{header_lines(headers)}{TRACE_HEADER}: {trace.header}\r\n{TIMEOUT_HEADER}: "
 
         async def attempt(remaining: float) -> Msg:

@@ -307,11 +307,17 @@ class Service:
     async def _asked(self, delivery: Delivery) -> None:
         """Answer a request, whatever becomes of it."""
         handler = self._handlers[delivery.subject]
-        trace = trace_of(delivery.headers).child()
+        caller = trace_of(delivery.headers)
+        trace = caller.child()
         set_trace(trace)
         error: CallError | None = None
         try:
-            data = await self._handled(handler, delivery, trace)
+            if self.client is not None and self.client.telemetry is not None:
+                with self.client.telemetry.span(delivery.subject, caller, is_ours=False) as trace:
+                    set_trace(trace)
+                    data = await self._handled(handler, delivery, trace)
+            else:
+                data = await self._handled(handler, delivery, trace)
         except asyncio.CancelledError:
             await self._tell(delivery, ServiceUnavailableError("the service is stopping"), trace)
             raise
