@@ -29,7 +29,7 @@ from sdk import AsyncCircuitBreaker, DirectoryCertificates, NATSClient
 from tests.nats_world import GET, World, world
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUESTS = 3000
+REQUESTS = 1500
 IN_FLIGHT = 64
 CALLS = 30_000
 
@@ -80,17 +80,17 @@ async def one_by_one(ask: Ask, number: int) -> float:
     return statistics.median(seconds)
 
 
-async def many_at_once(ask: Ask, number: int) -> float:
-    """Return requests a second with so many in flight."""
+async def many_at_once(ask: Ask, number: int) -> tuple[float, float]:
+    """Return requests a second with so many in flight, and the seconds of CPU that each costs the caller."""
     left = iter(range(number))
 
     async def caller() -> None:
         for _ in left:
             await ask()
 
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
-    return number / (time.perf_counter() - started)
+    return number / (time.perf_counter() - started), (time.process_time() - used) / number
 
 
 async def requests(nats_world: World, rounds: int) -> list[str]:
@@ -107,6 +107,7 @@ async def requests(nats_world: World, rounds: int) -> list[str]:
 
     latencies: dict[str, list[float]] = {"nats-py": [], "sdk": []}
     rates: dict[str, list[float]] = {"nats-py": [], "sdk": []}
+    costs: dict[str, list[float]] = {"nats-py": [], "sdk": []}
     async with NATSClient(nats_world.settings("caller-nats")) as client:
 
         async def ask_sdk() -> object:
@@ -118,13 +119,16 @@ async def requests(nats_world: World, rounds: int) -> list[str]:
         for number in range(rounds):
             for name, ask in callers.items():
                 latencies[name].append(await one_by_one(ask, REQUESTS))
-                rates[name].append(await many_at_once(ask, REQUESTS))
+                rate, cost = await many_at_once(ask, REQUESTS)
+                rates[name].append(rate)
+                costs[name].append(cost)
             print(f"round {number + 1} of {rounds}", file=sys.stderr)  # noqa: T201
     await bare.close()
     lines = []
     for title, figures, unit, factor in (
         ("one request, p50", latencies, "us", 1e6),
         (f"requests a second, {IN_FLIGHT} in flight", rates, "/s", 1.0),
+        ("CPU of the caller a request, at that", costs, "us", 1e6),
     ):
         ratio = statistics.median(
             ours / theirs for ours, theirs in zip(figures["sdk"], figures["nats-py"], strict=True)
@@ -195,7 +199,7 @@ def idle_memory(nats_world: World) -> str:
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each")
+    parser.add_argument("--rounds", type=int, default=15, help="runs of each")
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as nats_world:
         lines = [idle_memory(nats_world), *asyncio.run(breakers(rounds))]
