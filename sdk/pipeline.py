@@ -13,7 +13,7 @@ from sdk.breaker_registry import BreakerRegistry
 from sdk.bulkhead import Bulkhead
 from sdk.circuit_breaker import Outcome
 from sdk.errors import CallError, CircuitOpenError, ErrorCode, RetryExhaustedError, ServiceTimeoutError
-from sdk.retry import NO_RETRY, RetryBudget, RetryPolicy, is_safe_to_retry
+from sdk.retry import RetryBudget, RetryPolicy, is_safe_to_retry
 
 T = TypeVar("T")
 
@@ -113,7 +113,7 @@ class Pipeline:
 
     async def _again(self, call: Call, attempt: Callable[[float], Awaitable[T]], first: CallError) -> T:
         """Try again for as long as it is safe, in time and within the budget."""
-        policy = call.policy or (self._policy if call.idempotent or not first.was_delivered else NO_RETRY)
+        policy = call.policy or self._policy
         errors = [first]
         while True:
             number, last = len(errors), errors[-1]

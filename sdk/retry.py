@@ -29,9 +29,6 @@ class RetryPolicy:
         return jitter() * min(self.max_seconds, self.base_seconds * 2.0 ** min(attempt - 1, 32))
 
 
-NO_RETRY = RetryPolicy(max_attempts=1)
-
-
 class RetryBudget:
     """Bounds retries to a share of all calls, so that a dependency in trouble is not asked three times as much.
 

@@ -209,17 +209,24 @@ async def test_events_are_heard_once_each_while_the_listener_moves(nats: World) 
     async with NATSClient(nats.settings("quest-nats")) as listener, NATSClient(nats.settings("caller-nats")) as teller:
         await listener.subscribe(EVENT.subject, handler)
 
+        told = 0
+        is_moving = True
+
         async def tell() -> None:
-            for number in range(600):
-                await teller.publish(EVENT.subject, Quest(quest_id=f"q-{number}"))
-                if number % 10 == 0:
-                    await asyncio.sleep(0)
+            nonlocal told
+            while is_moving:
+                told += 1
+                await teller.publish(EVENT.subject, Quest(quest_id=f"q-{told}"))
+                await asyncio.sleep(0)
 
         telling = asyncio.create_task(tell())
-        for _ in range(3):
+        for _ in range(5):
+            old = listener.connection()
             await listener.link.replace("a test")
+            await until(old.lost.done, "the old connection was closed")
+        is_moving = False
         await telling
-        await until(lambda: len(heard) == 600, "all were heard")
+        await until(lambda: len(heard) == told, "all were heard")
     assert set(heard.values()) == {1}
 
 
