@@ -22,6 +22,7 @@ from sdk.errors import CertificateError, SdkError, ServiceUnavailableError
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS_A_FETCH = 5
+_LATE_DAYS = 5.0
 _jitter = random.Random()  # noqa: S311  # spreads clients over time; nobody gains by guessing it
 
 
@@ -298,10 +299,17 @@ class Link:
             await asyncio.sleep(source.poll_seconds * _jitter.uniform(0.8, 1.2))
             try:
                 self._accept(await asyncio.to_thread(source.fetch))
+                self._warn_of_the_end()
                 if self.current is not None and self.current.tls is not self._tls:
                     await self.replace("there are new certificates")
             except (CertificateError, ServiceUnavailableError) as error:
                 _log.warning("new certificates are not in use yet", extra={"why": str(error)})
+
+    def _warn_of_the_end(self) -> None:
+        """Tell of a certificate that ends soon: a third of its life is left when the next one is due."""
+        days = self.certificates.remaining_days() if self.certificates else None
+        if days is not None and days < _LATE_DAYS:
+            _log.error("the certificate ends soon, and there is no new one", extra={"days": round(days, 1)})
 
     def _leave(self, connection: Connection) -> None:
         """Move away from a server that is about to end."""

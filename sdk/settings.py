@@ -64,7 +64,6 @@ class Settings:
             health_port=int(port),
             health_path=variables.get("HEALTH_PATH", "/health"),
             nats_outage_tolerance_seconds=tolerance,
-            version=variables.get("SERVICE_VERSION", "0.1.0"),
         )
 
 

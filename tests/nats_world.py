@@ -177,6 +177,7 @@ class World:
             "calls": {subject: _plain(endpoint) for subject, endpoint in contract.calls.items()},
             "subscribes": {subject: {"message": event.message} for subject, event in contract.subscribes.items()},
             "consumers": dict(contract.consumers),
+            "buckets": dict(contract.buckets),
         }
         return {
             "SERVICE_NAME": name,

@@ -217,7 +217,7 @@ async def test_events_are_heard_once_each_while_the_listener_moves(nats: World) 
             while is_moving:
                 told += 1
                 await teller.publish(EVENT.subject, Quest(quest_id=f"q-{told}"))
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.0005)
 
         telling = asyncio.create_task(tell())
         for _ in range(5):

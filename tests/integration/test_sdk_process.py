@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -84,6 +85,43 @@ async def test_it_starts_before_nats_serves_and_ends_what_it_has_begun(nats: Wor
     assert {"text", "level", "service_name"} <= set(lines[0])
     assert [line["lost_nothing"] for line in lines if line.get("text") == "stopped"] == [True]
     assert [line["Requests"] for line in lines if "_aws" in line] == [1]
+
+
+async def test_the_examples_of_the_readme_run(nats: World, tmp_path: Path) -> None:
+    service, client = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "sdk/README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    nats.node.start()
+    await nats.provision()
+    variables = nats.variables("quest-nats") | {"HEALTH_PORT": str(free_port())}
+    endpoint = json.loads(variables["SERVICE_CONTRACT"])["serves"][GET]
+    variables["SERVICE_CONTRACT"] = json.dumps({"serves": {GET: endpoint}})
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        process = subprocess.Popen(  # noqa: ASYNC220  # its start is a moment
+            [sys.executable, "-c", service], cwd=ROOT, env=variables, stdout=file, stderr=file
+        )
+    try:
+        await until(lambda: '"text":"serving"' in output.read_text(), "it served")
+        asked = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", client],
+            cwd=ROOT,
+            env=nats.variables("caller-nats"),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    finally:
+        process.terminate()
+        process.wait(20)
+    lines = asked.stdout.splitlines()
+    assert asked.returncode == 0, asked.stderr
+    assert lines[0] == "The well"
+    assert lines[1].startswith("no quest has the id q-0 quest-nats ")
+    assert lines[2] == "1 b'done' ['q-17']"
+    assert process.returncode == 0
 
 
 def free_port() -> int:
