@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         UnimplementedError,
         Violation,
     )
+    from sdk.handlers import Context
     from sdk.health import Health
     from sdk.health_server import HealthServer
     from sdk.logs import configure_logging
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from sdk.nats_client import DrainReport, NATSClient
     from sdk.retry import RetryPolicy
     from sdk.s3_certificates import S3Certificates
-    from sdk.service import Context, Service
+    from sdk.service import Service
     from sdk.settings import Settings
     from sdk.streams import Consumer, StoredMessage
     from sdk.subscription import Delivery, Subscription
@@ -88,6 +89,7 @@ _PLACES = {
         "UnimplementedError",
         "Violation",
     ),
+    "sdk.handlers": ("Context",),
     "sdk.health": ("Health",),
     "sdk.health_server": ("HealthServer",),
     "sdk.logs": ("configure_logging",),
@@ -95,7 +97,7 @@ _PLACES = {
     "sdk.nats_client": ("DrainReport", "NATSClient"),
     "sdk.retry": ("RetryPolicy",),
     "sdk.s3_certificates": ("S3Certificates",),
-    "sdk.service": ("Context", "Service"),
+    "sdk.service": ("Service",),
     "sdk.settings": ("Settings",),
     "sdk.streams": ("Consumer", "StoredMessage"),
     "sdk.subscription": ("Delivery", "Subscription"),

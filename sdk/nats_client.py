@@ -24,7 +24,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import nats.errors
-import nats.js.errors
 from google.protobuf.message import DecodeError, Message
 from nats.aio.msg import Msg
 from nats.js.kv import KeyValue
@@ -325,16 +324,10 @@ class NATSClient:
         trace = current_trace() or new_trace()
         sent = {**(headers or {}), TRACE_HEADER: trace.header, "Nats-Msg-Id": message_id or uuid.uuid4().hex}
 
-        async def attempt(remaining: float) -> int:
-            stream = self._link.usable().jetstream(timeout=remaining)
-            try:
-                return (await stream.publish(subject, payload, headers=sent)).seq
-            except nats.errors.Error as error:
-                raise translate(error) from error
+        async def attempt(connection: Connection, remaining: float) -> int:
+            return (await connection.jetstream(timeout=remaining).publish(subject, payload, headers=sent)).seq
 
-        return await self._pipeline.run(
-            self._call(subject, timeout_seconds, idempotent=True, trace_id=trace.trace_id), attempt
-        )
+        return await self.carry_out(subject, attempt, idempotent=True, timeout_seconds=timeout_seconds)
 
     async def subscribe(
         self,
@@ -402,30 +395,51 @@ class NATSClient:
         self._known("consumer", name, self.settings.contract.consumers)
         return Consumer(self, str(self.settings.contract.consumers[name]["stream"]), name)
 
-    async def run_on_bucket(
-        self, name: str, attempt: Callable[[KeyValue], Awaitable[T]], *, idempotent: bool, timeout_seconds: float = 5.0
+    async def carry_out(
+        self,
+        endpoint: str,
+        attempt: Callable[[Connection, float], Awaitable[T]],
+        *,
+        idempotent: bool,
+        timeout_seconds: float = 5.0,
     ) -> T:
-        """Do something with a bucket, by the same ways as a request."""
+        """Do something else with NATS by the same ways as a request.
+
+        Args:
+            endpoint: What the circuit breaker takes for one dependency.
+            attempt: Makes one attempt on a connection, with the seconds that are left.
+            idempotent: Whether doing it twice does no harm.
+            timeout_seconds: For all attempts together.
+
+        Raises:
+            CallError: It failed; the class says how.
+        """
 
         async def bounded(remaining: float) -> T:
-            connection = self._link.usable()
             try:
                 async with asyncio.timeout(remaining):
-                    store = connection.stores.get(name)
-                    if store is None:
-                        store = connection.stores[name] = await connection.jetstream(timeout=remaining).key_value(name)
-                    return await attempt(store)
+                    return await attempt(self._link.usable(), remaining)
             except TimeoutError:
                 raise ServiceTimeoutError(f"no answer within {remaining:.3g} s") from None
-            except nats.js.errors.InvalidKeyError:
-                raise
             except nats.errors.Error as error:
                 raise translate(error) from error
 
         trace = current_trace() or new_trace()
-        return await self._pipeline.run(
-            self._call(f"$KV.{name}", timeout_seconds, idempotent=idempotent, trace_id=trace.trace_id), bounded
-        )
+        call = self._call(endpoint, timeout_seconds, idempotent=idempotent, trace_id=trace.trace_id)
+        return await self._pipeline.run(call, bounded)
+
+    async def run_on_bucket(
+        self, name: str, attempt: Callable[[KeyValue], Awaitable[T]], *, idempotent: bool, timeout_seconds: float = 5.0
+    ) -> T:
+        """Do something with nats-py's own object of a bucket; else as `carry_out`."""
+
+        async def bound(connection: Connection, remaining: float) -> T:
+            store = connection.stores.get(name)
+            if store is None:
+                store = connection.stores[name] = await connection.jetstream(timeout=remaining).key_value(name)
+            return await attempt(store)
+
+        return await self.carry_out(f"$KV.{name}", bound, idempotent=idempotent, timeout_seconds=timeout_seconds)
 
     def report(self, error: SdkError, endpoint: str) -> None:
         """Log an error that no caller sees."""

@@ -24,73 +24,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
+import functools
 import logging
 import signal
 import sys
 import time
-import typing
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from sdk.deadline import remaining_seconds, set_deadline, timeout_of
+from sdk.answering import Answering
 from sdk.discovery import Discovery, EndpointStatistics
-from sdk.error_wire import to_headers, to_message
-from sdk.errors import (
-    CallError,
-    ConfigurationError,
-    ErrorCode,
-    InternalServiceError,
-    InvalidRequestError,
-    PayloadTooLargeError,
-    ResourceExhaustedError,
-    ServiceTimeoutError,
-    ServiceUnavailableError,
-)
+from sdk.errors import ConfigurationError, SdkError
+from sdk.handlers import Context, EventHandler, Handler, check_contract, message_types
 from sdk.health import Health
 from sdk.health_server import HealthServer
 from sdk.logs import configure_logging
-from sdk.nats_client import DEFAULT_TIMEOUT_SECONDS, QUEUE_GROUP, DrainReport, NATSClient
+from sdk.nats_client import QUEUE_GROUP, DrainReport, NATSClient
 from sdk.settings import Settings
 from sdk.streams import StoredMessage
 from sdk.subscription import Delivery
-from sdk.trace import Trace, current_trace, set_trace, trace_of
+from sdk.trace import set_trace, trace_of
 
 Req = TypeVar("Req", bound=Message)
 Rep = TypeVar("Rep", bound=Message)
 
 _log = logging.getLogger(__name__)
-_TRANSIENT = frozenset(
-    {ErrorCode.UNAVAILABLE, ErrorCode.CIRCUIT_OPEN, ErrorCode.RETRY_EXHAUSTED, ErrorCode.RESOURCE_EXHAUSTED}
-)
-_OUR_FAULTS = frozenset({ErrorCode.INTERNAL, ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT})
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a handler may want to know besides its request."""
-
-    client: NATSClient
-    subject: str
-    headers: Mapping[str, str]
-    trace: Trace
-
-    @property
-    def remaining_seconds(self) -> float:
-        """The time that is left to answer."""
-        return remaining_seconds() or 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Handler:
-    function: Callable[[Any, Context], Awaitable[Message]]
-    request_type: type[Message]
-    reply_type: type[Message]
-    statistics: EndpointStatistics
 
 
 class Service:
@@ -118,8 +79,8 @@ class Service:
         self._max_concurrent = max_concurrent
         self._max_waiting = max_waiting
         self._drain_seconds = drain_seconds
-        self._handlers: dict[str, _Handler] = {}
-        self._events: dict[str, tuple[Callable[[Any, Context], Awaitable[None]], type[Message]]] = {}
+        self._handlers: dict[str, Handler] = {}
+        self._events: dict[str, EventHandler] = {}
         self._consumers: dict[str, Callable[[StoredMessage], Awaitable[None]]] = {}
         self._starters: list[Callable[[NATSClient], Awaitable[None]]] = []
         self._stopping: asyncio.Event | None = None
@@ -136,7 +97,7 @@ class Service:
         """Decorate the handler of a subject; the types of its annotations are the types of the messages."""
 
         def register(function: Callable[[Req, Context], Awaitable[Rep]]) -> Callable[[Req, Context], Awaitable[Rep]]:
-            request_type, reply_type = _message_types(function, subject, replies=True)
+            request_type, reply_type = message_types(function, subject, replies=True)
             self.add_handler(subject, function, request_type, reply_type)
             return function
 
@@ -157,7 +118,7 @@ class Service:
         if subject in self._handlers:
             raise ConfigurationError(f"{subject} has a handler already")
         types = {"request": request_type.DESCRIPTOR.full_name, "reply": reply_type.DESCRIPTOR.full_name}
-        self._handlers[subject] = _Handler(function, request_type, reply_type, EndpointStatistics(subject, types))
+        self._handlers[subject] = Handler(function, request_type, reply_type, EndpointStatistics(subject, types))
 
     def on_event(
         self, subject: str
@@ -165,7 +126,7 @@ class Service:
         """Decorate what hears the events of a subject, one after the other, in every instance of the service."""
 
         def register(function: Callable[[Req, Context], Awaitable[None]]) -> Callable[[Req, Context], Awaitable[None]]:
-            message_type, _ = _message_types(function, subject, replies=False)
+            message_type, _ = message_types(function, subject, replies=False)
             self.add_event_handler(subject, function, message_type)
             return function
 
@@ -175,7 +136,7 @@ class Service:
         self, subject: str, function: Callable[[Any, Context], Awaitable[None]], message_type: type[Message]
     ) -> None:
         """Register what hears events, with a type that is known at run time only."""
-        self._events[subject] = (function, message_type)
+        self._events[subject] = EventHandler(function, message_type)
 
     def on_stored(
         self, consumer: str
@@ -217,7 +178,13 @@ class Service:
             ConfigurationError: The handlers are not what the contract says.
         """
         settings = self._settings = self._settings or Settings.from_environment()
-        self._check_contract(settings)
+        check_contract(
+            settings.contract,
+            settings.service,
+            handlers=self._handlers,
+            events=self._events,
+            consumers=self._consumers,
+        )
         self._stopping = asyncio.Event()
         client = self.client = NATSClient(settings)
         health = Health(
@@ -232,7 +199,7 @@ class Service:
             consuming: list[asyncio.Task[None]] = []
             try:
                 if await self._start(client):
-                    consuming = [asyncio.create_task(self._consume(client, name)) for name in self._consumers]
+                    consuming = [asyncio.create_task(_consume(client, *each)) for each in self._consumers.items()]
                     self.is_serving = True
                     _log.info("serving", extra={"subjects": sorted(self._handlers)})
                     await self._stopping.wait()
@@ -284,16 +251,17 @@ class Service:
                 await connecting
         for starter in self._starters:
             await starter(client)
-        for subject in self._events:
-            await client.subscribe(subject, self._heard)
-        for subject in self._handlers:
+        for subject, event in self._events.items():
+            await client.subscribe(subject, functools.partial(_hear, client, event))
+        answering = Answering(client)
+        for subject, handler in self._handlers.items():
             await client.subscribe(
                 subject,
-                self._asked,
+                functools.partial(answering.answer, handler),
                 queue=QUEUE_GROUP,
                 concurrency=self._max_concurrent,
                 max_waiting=self._max_waiting,
-                overflow=self._refuse,
+                overflow=answering.refuse,
             )
         await Discovery(
             name=client.settings.service,
@@ -304,176 +272,32 @@ class Service:
         ).subscribe(client)
         return True
 
-    async def _asked(self, delivery: Delivery) -> None:
-        """Answer a request, whatever becomes of it."""
-        handler = self._handlers[delivery.subject]
-        caller = trace_of(delivery.headers)
-        trace = caller.child()
-        set_trace(trace)
-        error: CallError | None = None
+
+async def _hear(client: NATSClient, event: EventHandler, delivery: Delivery) -> None:
+    """Hand an event to its handler."""
+    trace = trace_of(delivery.headers).child()
+    set_trace(trace)
+    message = event.message_type()
+    try:
+        message.ParseFromString(delivery.data)
+    except DecodeError:
+        _log.warning("an event is not what it must be", extra={"subject": delivery.subject})
+        return
+    await event.function(message, Context(client, delivery.subject, delivery.headers, trace))
+
+
+async def _consume(client: NATSClient, name: str, function: Callable[[StoredMessage], Awaitable[None]]) -> None:
+    """Deal with the messages of a consumer, one after the other."""
+    async for message in client.consumer(name).messages():
+        set_trace(trace_of(message.headers).child())
         try:
-            if self.client is not None and self.client.telemetry is not None:
-                with self.client.telemetry.span(delivery.subject, caller, is_ours=False) as trace:
-                    set_trace(trace)
-                    data = await self._handled(handler, delivery, trace)
-            else:
-                data = await self._handled(handler, delivery, trace)
-        except asyncio.CancelledError:
-            await self._tell(delivery, ServiceUnavailableError("the service is stopping"), trace)
-            raise
-        except CallError as raised:
-            error = _as_answer(raised)
-            await self._tell(delivery, error, trace)
-        else:
-            await delivery.respond(data)
-        seconds = time.monotonic() - delivery.arrived
-        failed = error is not None and error.code in _OUR_FAULTS
-        handler.statistics.count(seconds, f"{int(error.code)}:{error.message}" if error is not None else "")
-        assert self.client is not None  # noqa: S101  # a message has arrived
-        self.client.metrics.answered(seconds, failed=failed)
-
-    async def _handled(self, handler: _Handler, delivery: Delivery, trace: Trace) -> bytes:
-        """Return the reply of a handler; what goes wrong is a `CallError`."""
-        timeout = self._timeout_seconds(delivery)
-        deadline = delivery.arrived + timeout
-        set_deadline(deadline)
-        if time.monotonic() >= deadline:
-            raise ServiceTimeoutError("the deadline had passed before it was this request's turn")
-        request = handler.request_type()
-        try:
-            request.ParseFromString(delivery.data)
-        except DecodeError:
-            raise InvalidRequestError(f"this is no {request.DESCRIPTOR.full_name}") from None
-        assert self.client is not None  # noqa: S101  # a message has arrived
-        context = Context(self.client, delivery.subject, delivery.headers, trace)
-        limit = asyncio.timeout(deadline - time.monotonic())
-        try:
-            async with limit:
-                reply = await handler.function(request, context)
-        except CallError:
-            raise
-        except Exception as error:
-            if isinstance(error, TimeoutError) and limit.expired():
-                raise ServiceTimeoutError(f"the service did not answer within {timeout:.3g} s") from error
-            _log.exception("a handler failed", extra={"subject": delivery.subject})
-            raise InternalServiceError("the service failed in a way that it did not foresee") from error
-        if not isinstance(reply, handler.reply_type):
-            _log.error(
-                "a handler returned something else", extra={"subject": delivery.subject, "got": type(reply).__name__}
-            )
-            raise InternalServiceError("the service failed in a way that it did not foresee")
-        data = reply.SerializeToString()
-        if len(data) > delivery.connection.max_payload:
-            raise PayloadTooLargeError(f"the reply has {len(data)} bytes, NATS takes {delivery.connection.max_payload}")
-        return data
-
-    async def _refuse(self, delivery: Delivery) -> None:
-        """Say at once that there are too many requests: the caller can go elsewhere in the time it would wait."""
-        waiting = f"{self._max_concurrent} requests are being handled and {self._max_waiting} wait"
-        await self._tell(delivery, ResourceExhaustedError(waiting, retry_after_seconds=0.1), trace_of(delivery.headers))
-
-    async def _tell(self, delivery: Delivery, error: CallError, trace: Trace) -> None:
-        """Answer with an error."""
-        assert self._settings is not None  # noqa: S101  # serve() has set it
-        message = to_message(error, service=self._settings.service, endpoint=delivery.subject, trace_id=trace.trace_id)
-        await delivery.respond(message.SerializeToString(), to_headers(message))
-
-    async def _heard(self, delivery: Delivery) -> None:
-        """Hand an event to its handler."""
-        function, message_type = self._events[delivery.subject]
-        set_trace(trace_of(delivery.headers).child())
-        message = message_type()
-        try:
-            message.ParseFromString(delivery.data)
-        except DecodeError:
-            _log.warning("an event is not what it must be", extra={"subject": delivery.subject})
-            return
-        assert self.client is not None  # noqa: S101  # a message has arrived
-        trace = current_trace() or trace_of(None)
-        await function(message, Context(self.client, delivery.subject, delivery.headers, trace))
-
-    async def _consume(self, client: NATSClient, name: str) -> None:
-        """Deal with the messages of a consumer, one after the other."""
-        function = self._consumers[name]
-        async for message in client.consumer(name).messages():
-            set_trace(trace_of(message.headers).child())
-            try:
-                await function(message)
-                await message.acknowledge()
-            except Exception:  # noqa: BLE001  # the message comes again
-                _log.exception(
-                    "a stored message was not dealt with", extra={"consumer": name, "subject": message.subject}
-                )
-                # Later each time, so that one that nobody can deal with costs little.
+            await function(message)
+            await message.acknowledge()
+        except Exception:  # noqa: BLE001  # the message comes again
+            _log.exception("a stored message was not dealt with", extra={"consumer": name, "subject": message.subject})
+            # Later each time, so that one that nobody can deal with costs little; where that is not heard, as soon as its time is over.
+            with contextlib.suppress(SdkError):
                 await message.retry_later(min(60.0, 2.0**message.deliveries))
-
-    def _timeout_seconds(self, delivery: Delivery) -> float:
-        """Return how long an answer may take: what the caller gives, and no more than the contract."""
-        assert self._settings is not None  # noqa: S101  # serve() has set it
-        known = self._settings.contract.serves.get(delivery.subject)
-        most = known.timeout_seconds if known else DEFAULT_TIMEOUT_SECONDS
-        given = timeout_of(delivery.headers)
-        return most if given is None else min(given, most)
-
-    def _check_contract(self, settings: Settings) -> None:
-        """See that there is a handler for everything that the contract promises, with its types, and for nothing else."""
-        contract = settings.contract
-        faults = [
-            *(
-                f"{subject} is served by the contract and has no handler"
-                for subject in contract.serves.keys() - self._handlers
-            ),
-            *(
-                f"{subject} has a handler and is not in the contract"
-                for subject in self._handlers.keys() - contract.serves
-            ),
-            *(
-                f"{subject} is heard and is not in the contract"
-                for subject in self._events.keys() - contract.subscribes
-            ),
-            *(f"consumer {name} is not in the contract" for name in self._consumers.keys() - contract.consumers),
-        ]
-        for subject, handler in self._handlers.items():
-            if (wanted := contract.serves.get(subject)) is not None:
-                types = handler.statistics.metadata
-                faults += [
-                    f"{subject}: the handler's {role} is {types[role]}, the contract's is {name}"
-                    for role, name in (("request", wanted.request), ("reply", wanted.reply))
-                    if types[role] != name
-                ]
-        if faults:
-            raise ConfigurationError(
-                f"the handlers of {settings.service} and its contract differ:\n  " + "\n  ".join(sorted(faults))
-            )
-
-
-def _message_types(function: Callable[..., Any], subject: str, *, replies: bool) -> tuple[type[Message], type[Message]]:
-    """Return the types of the messages of a handler, by its annotations."""
-    hints = typing.get_type_hints(function)
-    names = list(inspect.signature(function).parameters)
-    request, reply = hints.get(names[0]) if names else None, hints.get("return")
-    for what, kind in (("first parameter", request), *((("result", reply),) if replies else ())):
-        if not (isinstance(kind, type) and issubclass(kind, Message)):
-            raise ConfigurationError(
-                f"{subject}: the {what} of {function.__qualname__} is annotated with {kind!r}; it must be a protobuf message"
-            )
-    return typing.cast("type[Message]", request), typing.cast("type[Message]", reply)
-
-
-def _as_answer(error: CallError) -> CallError:
-    """Return what a caller is told: a handler's own error as it is, one of a service that it asked as the cause of ours."""
-    if not error.endpoint:
-        return error
-    if error.code is ErrorCode.TIMEOUT:
-        answer: CallError = ServiceTimeoutError("a service that this one asks did not answer in time")
-    elif error.code in _TRANSIENT:
-        answer = ServiceUnavailableError(
-            "a service that this one asks is not available", retry_after_seconds=error.retry_after_seconds
-        )
-    else:
-        answer = InternalServiceError("a service that this one asks refused what it was asked")
-    answer.cause = error
-    return answer
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,22 +38,19 @@ class StoredMessage:
         Raises:
             SdkError: The server did not hear it; the message will come again.
         """
-        try:
-            await self._message.ack_sync(timeout=5.0)
-        except nats.errors.Error as error:
-            raise translate(error) from error
+        await _told(self._message.ack_sync(timeout=5.0))
 
     async def retry_later(self, delay_seconds: float = 0.0) -> None:
         """Say that it is to come again."""
-        await self._message.nak(delay_seconds or None)
+        await _told(self._message.nak(delay_seconds or None))
 
     async def still_working(self) -> None:
         """Ask for more time."""
-        await self._message.in_progress()
+        await _told(self._message.in_progress())
 
     async def reject(self) -> None:
         """Say that nobody will ever be able to deal with it."""
-        await self._message.term()
+        await _told(self._message.term())
 
 
 class Consumer:
@@ -117,6 +114,13 @@ class Consumer:
             self._client.report(error, f"{self.stream}.{self.name}")
             await asyncio.sleep(1.0)
             return []
+
+
+async def _told(telling: Awaitable[object]) -> None:
+    try:
+        await telling
+    except nats.errors.Error as error:
+        raise translate(error) from error
 
 
 def _stored(message: Msg) -> StoredMessage:

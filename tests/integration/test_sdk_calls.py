@@ -382,8 +382,19 @@ async def test_a_bucket_keeps_values_and_refuses_lost_updates(calls: Pair) -> No
     await bucket.delete("player-7")
     with pytest.raises(NotFoundError, match="notes has no key player-7"):
         await bucket.get("player-7")
+    assert await bucket.find("player-7") is None
     with pytest.raises(InvalidRequestError, match="a key has letters"):
         await bucket.get("a b")
+
+
+async def test_that_a_key_is_not_there_is_an_answer_and_no_failed_call(
+    calls: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    bucket = calls.client.bucket("notes")
+    for _ in range(10):
+        with pytest.raises(NotFoundError):
+            await bucket.get("nobody")
+    assert "a call failed" not in caplog.text
 
 
 async def test_a_bucket_is_listed_over_more_than_one_batch(calls: Pair) -> None:
