@@ -211,7 +211,12 @@ async def test_a_service_that_recovers_is_found_by_the_retry(calls: Pair) -> Non
 
 
 async def test_cancelled_callers_leave_nothing_behind(calls: Pair) -> None:
-    calls.answer = lambda _: asyncio.sleep(3600)
+    opened = asyncio.Event()
+
+    async def answer(_: str) -> None:
+        await opened.wait()
+
+    calls.answer = answer
     callers = [asyncio.create_task(calls.accept(timeout_seconds=30)) for _ in range(50)]
     await until(lambda: len(calls.asked) == 50, "all were asked")
     for caller in callers:
@@ -222,6 +227,7 @@ async def test_cancelled_callers_leave_nothing_behind(calls: Pair) -> None:
     assert calls.client.breakers.get("", ACCEPT).snapshot().consecutive_failures == 0
     calls.answer = None
     await calls.accept()
+    opened.set()
 
 
 async def test_ten_thousand_concurrent_requests_are_each_answered_once(nats: World) -> None:
@@ -254,14 +260,18 @@ async def test_more_than_a_service_takes_is_refused_at_once_and_the_rest_is_answ
 
 async def test_more_calls_than_the_bulkhead_takes_are_told_so(nats: World) -> None:
     async with pair(nats, client_options={"max_concurrent": 2}) as calls:
-        calls.answer = lambda _: asyncio.sleep(3600)
+        opened = asyncio.Event()
+
+        async def answer(_: str) -> None:
+            await opened.wait()
+
+        calls.answer = answer
         slow = [asyncio.create_task(calls.accept(timeout_seconds=20)) for _ in range(2)]
         await until(lambda: len(calls.asked) == 2, "both were asked")
         with pytest.raises(BulkheadFullError):
             await calls.accept(timeout_seconds=0.1)
-        for call in slow:
-            call.cancel()
-        await asyncio.gather(*slow, return_exceptions=True)
+        opened.set()
+        await asyncio.gather(*slow)
 
 
 async def test_deadline_and_trace_reach_the_handler_and_hold_for_what_it_calls(calls: Pair) -> None:
