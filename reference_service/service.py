@@ -23,7 +23,7 @@ from reference_service.runtime import Runtime
 from reference_service.store import Store
 from reference_service.validation import validate
 from reference_service.verbs import Answer, by_name
-from sdk import Cache, Context, NATSClient, Service, Settings, StoredMessage
+from sdk import Cache, Context, Delivery, NATSClient, Service, Settings, StoredMessage
 from sdk.errors import CallError, UnimplementedError
 
 WORLD = Path(__file__).with_name("world.json")
@@ -57,8 +57,6 @@ class ReferenceService:
         for subject, endpoint in settings.contract.serves.items():
             request, reply = endpoint.request_type(), endpoint.reply_type()
             self.service.add_handler(subject, self._handler(request, reply), request, reply)
-        for subject, event in settings.contract.subscribes.items():
-            self.service.add_event_handler(subject, self._hear, event.message_type())
         for name, handle in self._special.consumers.items():
             if name in settings.contract.consumers:
                 self.service.on_stored(name)(self._consume(handle))
@@ -75,8 +73,10 @@ class ReferenceService:
         cache = None
         if self._variables.get("CACHE_ENDPOINT"):
             cache = Cache.from_environment(self._settings.service, self._variables)
-        store = Store(client.bucket(bucket), cache) if bucket is not None else None
+        store = Store(client, bucket, cache) if bucket is not None else None
         self._runtime = Runtime(client, store, variables=self._variables)
+        for subject in self._settings.contract.subscribes:
+            await client.subscribe(subject, self._hear)
         await self._furnish()
         self._ticking = [asyncio.create_task(self._repeat(tick)) for tick in self._special.ticks]
 
@@ -108,20 +108,18 @@ class ReferenceService:
 
         return handle
 
-    async def _hear(self, event: Message, _: Context) -> None:
-        if isinstance(event, Event):
+    async def _hear(self, delivery: Delivery) -> None:
+        event = _event(delivery.data, delivery.subject)
+        if event is not None:
             self.runtime.forget(event.type)
 
     def _consume(
         self, handle: Callable[[Runtime, Event], Awaitable[None]]
     ) -> Callable[[StoredMessage], Awaitable[None]]:
         async def consume(message: StoredMessage) -> None:
-            try:
-                event = Event.FromString(message.data)
-            except DecodeError:
-                _log.warning("an event is not what it must be", extra={"subject": message.subject})
-                return
-            await handle(self.runtime, event)
+            event = _event(message.data, message.subject)
+            if event is not None:
+                await handle(self.runtime, event)
 
         return consume
 
@@ -134,6 +132,15 @@ class ReferenceService:
                 continue  # the client has logged it; the next time comes soon
             except Exception:  # noqa: BLE001  # one failure must not end what goes on as long as the service
                 _log.exception("what is done again and again failed")
+
+
+def _event(data: bytes, subject: str) -> Event | None:
+    """Return an event; nothing where it is none, since it will be none the next time too."""
+    try:
+        return Event.FromString(data)
+    except DecodeError:
+        _log.warning("an event is not what it must be", extra={"subject": subject})
+        return None
 
 
 def _special(settings: Settings) -> Special:

@@ -7,26 +7,35 @@ it answers, so that all replicas see it. A replica that dies between the two lea
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from google.protobuf.message import Message
+from nats.js.errors import KeyWrongLastSequenceError, NotFoundError
+from nats.js.kv import KeyValue
 
 from reference_service.records import key_of, record_key
-from sdk import Bucket, Cache
-from sdk.errors import AlreadyExistsError, CallError, ConflictError, NotFoundError, ServiceUnavailableError
+from sdk import Cache, NATSClient
+from sdk.errors import CallError, ServiceUnavailableError
+from sdk.errors import NotFoundError as UnknownError
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 CACHED_SECONDS = 5.0
 _ATTEMPTS = 10
+_LEADER_SECONDS = 2.0
+_OPERATION_HEADER = "KV-Operation"
+_REMOVALS = frozenset({"DEL", "PURGE"})
 
 
 class Store:
     """Things of a service, by their kind and names."""
 
-    def __init__(self, bucket: Bucket, cache: Cache | None = None) -> None:
-        self._bucket = bucket
+    def __init__(self, client: NATSClient, bucket: str, cache: Cache | None = None) -> None:
+        self._client = client
+        self._name = bucket
+        self._bucket = client.bucket(bucket)
         self._cache = cache
 
     async def find(self, kind: type[M], *names: str) -> M | None:
@@ -45,7 +54,7 @@ class Store:
         """Return a thing.
 
         Raises:
-            NotFoundError: There is none.
+            UnknownError: There is none.
         """
         found = await self.find(kind, *names)
         if found is None:
@@ -63,13 +72,14 @@ class Store:
 
     async def add(self, thing: Message, *names: str) -> bool:
         """Keep a thing that is new; tell whether it was."""
-        key = record_key(thing.DESCRIPTOR.name, names or key_of(thing))
-        try:
-            await self._bucket.create(key, thing.SerializeToString())
-        except AlreadyExistsError:
-            return False
-        await self._remember(key, thing.SerializeToString())
-        return True
+        key, data = (
+            record_key(thing.DESCRIPTOR.name, names or key_of(thing)),
+            thing.SerializeToString(deterministic=True),
+        )
+        is_new = await self._write(key, data, None)
+        if is_new:
+            await self._remember(key, data)
+        return is_new
 
     async def change(
         self, kind: type[M], *names: str, edit: Callable[[M], object], make: Callable[[], M] | None = None
@@ -83,7 +93,7 @@ class Store:
             make: Makes it where it is not there.
 
         Raises:
-            NotFoundError: It is not there.
+            UnknownError: It is not there.
             ServiceUnavailableError: Others were faster again and again.
         """
         key = record_key(kind.DESCRIPTOR.name, names)
@@ -93,14 +103,10 @@ class Store:
                 raise _missing(kind, names)
             thing = kind.FromString(entry[0]) if entry is not None else make() if make is not None else kind()
             edit(thing)
-            data = thing.SerializeToString()
+            data = thing.SerializeToString(deterministic=True)
             if entry is not None and data == entry[0]:
                 return thing
-            with contextlib.suppress(ConflictError, AlreadyExistsError):
-                if entry is None:
-                    await self._bucket.create(key, data)
-                else:
-                    await self._bucket.put(key, data, revision=entry[1])
+            if await self._write(key, data, entry[1] if entry is not None else None):
                 await self._remember(key, data)
                 return thing
         raise ServiceUnavailableError(f"{kind.DESCRIPTOR.name} {'/'.join(names)} is being changed by many at once")
@@ -117,11 +123,38 @@ class Store:
         return there
 
     async def _entry(self, key: str) -> tuple[bytes, int] | None:
-        try:
-            entry = await self._bucket.get(key)
-        except NotFoundError:
-            return None
-        return entry.value, entry.revision
+        async def attempt(_: KeyValue) -> tuple[bytes, int] | None:
+            # The bucket's own `get` may ask a replica of it that does not know the newest change yet; this asks the leader.
+            stream = self._client.connection().jetstream(timeout=_LEADER_SECONDS)
+            try:
+                message = await stream.get_last_msg(f"KV_{self._name}", f"$KV.{self._name}.{key}")
+            except NotFoundError:
+                return None
+            if (message.headers or {}).get(_OPERATION_HEADER) in _REMOVALS:
+                return None
+            return message.data or b"", message.seq or 0
+
+        return await self._run(attempt, idempotent=True)
+
+    async def _write(self, key: str, data: bytes, revision: int | None) -> bool:
+        """Write a value in the place of a revision, or of nothing; tell whether that was still so."""
+
+        async def attempt(bucket: KeyValue) -> bool:
+            try:
+                if revision is None:
+                    await bucket.create(key, data)
+                else:
+                    await bucket.update(key, data, last=revision)
+            except KeyWrongLastSequenceError:
+                return False
+            return True
+
+        # A second try would find what the first one did, and take it for somebody else's.
+        return await self._run(attempt, idempotent=False)
+
+    async def _run(self, attempt: Callable[[KeyValue], Awaitable[T]], *, idempotent: bool) -> T:
+        # That a key is not there, or not at a revision, is an answer here and no failed call to be logged and counted.
+        return await self._client.run_on_bucket(self._name, attempt, idempotent=idempotent)
 
     async def _cached(self, key: str) -> bytes | None:
         if self._cache is None:
@@ -137,5 +170,5 @@ class Store:
                 await self._cache.set(key, data, ttl_seconds=CACHED_SECONDS)
 
 
-def _missing(kind: type[Message], names: tuple[str, ...]) -> NotFoundError:
-    return NotFoundError(f"there is no {kind.DESCRIPTOR.name} {'/'.join(names)}")
+def _missing(kind: type[Message], names: tuple[str, ...]) -> UnknownError:
+    return UnknownError(f"there is no {kind.DESCRIPTOR.name} {'/'.join(names)}")

@@ -107,7 +107,7 @@ def _get(_: type[Message], reply: type[Message]) -> Answer | None:
 
 def _list(request_type: type[Message], reply: type[Message]) -> Answer | None:
     about = _about(reply)
-    if about is None or not request_type.DESCRIPTOR.fields_by_name.keys() >= _PAGING:
+    if about is None or not set(request_type.DESCRIPTOR.fields_by_name) >= _PAGING:
         return None
     field, kind = about
     first = key_fields(kind.DESCRIPTOR)[0]

@@ -40,6 +40,7 @@ _MILLISECONDS_A_TOKEN = 2
 _BASE_MILLISECONDS = 50
 _USUAL_TOKENS = 256
 _WORD = re.compile(r"\w+")
+_SHORTEST = 5
 
 
 async def plan(runtime: Runtime, request: PlanInferenceRequest) -> PlanInferenceReply:
@@ -92,8 +93,8 @@ def embedded(text: str) -> list[float]:
 
 def composed(prompt: str) -> str:
     """Return a few sentences about the longest words of a prompt; the same prompt gives the same ones."""
-    words = dict.fromkeys(word.lower() for word in _WORD.findall(prompt))
-    told = sorted(words, key=lambda word: (-len(word), word))[:6] or ["nothing"]
+    words = dict.fromkeys(word.lower() for word in _WORD.findall(prompt) if len(word) >= _SHORTEST)
+    told = sorted(words, key=lambda word: (-len(word), word))[:6] or ["silence"]
     sentences = [f"This is a tale of {told[0]}."]
     sentences += [f"Where {one} ends, {other} begins." for one, other in itertools.pairwise(told[1:])]
     return " ".join(sentences)
