@@ -62,6 +62,14 @@ class ReferenceService:
                 self.service.on_stored(name)(self._consume(handle))
         self.service.on_start(self._start)
 
+    def unanswered(self) -> list[str]:
+        """Return the subjects that nothing here knows an answer to; who asks one is told so."""
+        return [
+            subject
+            for subject, endpoint in self._settings.contract.serves.items()
+            if self._answer(endpoint.request_type(), endpoint.reply_type()) is None
+        ]
+
     @property
     def runtime(self) -> Runtime:
         """What answers are made with, once the service runs."""
@@ -94,7 +102,7 @@ class ReferenceService:
     def _handler(
         self, request_type: type[Message], reply_type: type[Message]
     ) -> Callable[[Any, Context], Awaitable[Message]]:
-        answer = self._special.answers.get(request_type) or by_name(request_type, reply_type)
+        answer = self._answer(request_type, reply_type)
         checks = request_type not in self._special.unchecked
 
         async def handle(request: Message, _: Context) -> Message:
@@ -112,6 +120,9 @@ class ReferenceService:
         event = _event(delivery.data, delivery.subject)
         if event is not None:
             self.runtime.forget(event.type)
+
+    def _answer(self, request_type: type[Message], reply_type: type[Message]) -> Answer | None:
+        return self._special.answers.get(request_type) or by_name(request_type, reply_type)
 
     def _consume(
         self, handle: Callable[[Runtime, Event], Awaitable[None]]
