@@ -19,11 +19,12 @@ from google.protobuf.message import DecodeError, Message
 from proto.generated.gaming.infrastructure.v1.event_pb2 import Event
 from proto.messages import message_class
 from reference_service.records import subject_of
+from reference_service.revised_cache import RevisedCache
 from reference_service.runtime import Runtime
 from reference_service.store import Store
 from reference_service.validation import validate
 from reference_service.verbs import Answer, by_name
-from sdk import Cache, Context, Delivery, NATSClient, Service, Settings, StoredMessage
+from sdk import Context, NATSClient, Service, Settings, StoredMessage
 from sdk.errors import CallError, UnimplementedError
 
 WORLD = Path(__file__).with_name("world.json")
@@ -53,10 +54,13 @@ class ReferenceService:
         self._variables = variables
         self._special = _special(settings)
         self._runtime: Runtime | None = None
+        self._cache: RevisedCache | None = None
         self._ticking: list[asyncio.Task[None]] = []
         for subject, endpoint in settings.contract.serves.items():
             request, reply = endpoint.request_type(), endpoint.reply_type()
             self.service.add_handler(subject, self._handler(request, reply), request, reply)
+        for subject, event in settings.contract.subscribes.items():
+            self.service.add_event_handler(subject, self._hear, event.message_type())
         for name, handle in self._special.consumers.items():
             if name in settings.contract.consumers:
                 self.service.on_stored(name)(self._consume(handle))
@@ -76,16 +80,23 @@ class ReferenceService:
         assert self._runtime is not None  # noqa: S101  # the first request comes after the start
         return self._runtime
 
+    async def close(self) -> None:
+        """Let go of what the service held, once it has ended; the end of a process does the same."""
+        for task in self._ticking:
+            task.cancel()
+        await asyncio.gather(*self._ticking, return_exceptions=True)
+        if self._cache is not None:
+            await self._cache.close()
+
     async def _start(self, client: NATSClient) -> None:
         bucket = next(iter(self._settings.contract.buckets), None)
-        cache = None
         if self._variables.get("CACHE_ENDPOINT"):
-            cache = Cache.from_environment(self._settings.service, self._variables)
-        store = Store(client, bucket, cache) if bucket is not None else None
+            self._cache = RevisedCache.from_environment(self._settings.service, self._variables)
+        store = Store(client.bucket(bucket), self._cache) if bucket is not None else None
         self._runtime = Runtime(client, store, variables=self._variables)
-        for subject in self._settings.contract.subscribes:
-            await client.subscribe(subject, self._hear)
         await self._furnish()
+        if unanswered := self.unanswered():
+            _log.warning("nothing here knows an answer to some subjects", extra={"subjects": unanswered})
         self._ticking = [asyncio.create_task(self._repeat(tick)) for tick in self._special.ticks]
 
     async def _furnish(self) -> None:
@@ -116,9 +127,8 @@ class ReferenceService:
 
         return handle
 
-    async def _hear(self, delivery: Delivery) -> None:
-        event = _event(delivery.data, delivery.subject)
-        if event is not None:
+    async def _hear(self, event: Message, _: Context) -> None:
+        if isinstance(event, Event):
             self.runtime.forget(event.type)
 
     def _answer(self, request_type: type[Message], reply_type: type[Message]) -> Answer | None:

@@ -196,3 +196,5 @@ async def _end(services: Iterable[ReferenceService], running: Iterable[asyncio.T
     for each in services:
         each.service.stop()
     await asyncio.gather(*running)
+    for each in services:
+        await each.close()

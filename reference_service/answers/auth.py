@@ -140,7 +140,7 @@ async def _by_password(runtime: Runtime, name: str, password: str) -> Principal:
 async def _by_key(runtime: Runtime, key: str) -> Principal:
     keys = _mapping(await runtime.setting("auth.api.keys", {}))
     digest = hashlib.sha256(key.encode()).hexdigest()
-    known = next((each for name, each in keys.items() if hmac.compare_digest(name, digest)), None)
+    known = next((each for name, each in keys.items() if hmac.compare_digest(name.encode(), digest.encode())), None)
     if known is None:
         raise UnauthenticatedError("this API key is not known")
     return _principal(known)
