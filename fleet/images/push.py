@@ -15,6 +15,7 @@ from fleet import project
 from fleet.account import Account
 from fleet.children import run_child
 from fleet.errors import InputError, WantingError
+from fleet.images.base import base_image, base_image_fault
 from fleet.images.check import ARCHITECTURE_NAMES, OCI_INDEX, OCI_MANIFEST
 from fleet.images.required import RequiredImage
 from fleet.progress import Progress
@@ -28,7 +29,7 @@ def push_images(account: Account, missing: Sequence[RequiredImage], progress: Pr
     """Bring images to their repositories.
 
     Raises:
-        InputError: docker is not there, or an image has no Dockerfile here.
+        InputError: docker is not there, the base is not pinned, or an image has no Dockerfile here.
         WantingError: A build failed.
     """
     if account.is_local:
@@ -96,7 +97,8 @@ def _build(account: Account, missing: Sequence[RequiredImage], progress: Progres
             platforms = ",".join(f"linux/{ARCHITECTURE_NAMES[wanted]}" for wanted in sorted(image.architectures))
             ended = run_child(
                 [docker, "buildx", "build", "--platform", platforms, "--push", "--tag", f"{registry}/{image.reference}",
-                 "--file", str(project.IMAGES / image.source / "Dockerfile"), str(project.ROOT)],
+                 "--build-arg", f"BASE_IMAGE={base_image()}", "--file", str(project.IMAGES / image.source / "Dockerfile"),
+                 str(project.ROOT)],
                 directory=project.ROOT,
                 environment=os.environ,
                 deadline_seconds=_BUILD_SECONDS,
@@ -120,6 +122,10 @@ def _docker_that_builds(missing: Sequence[RequiredImage]) -> str:
             faults.append(
                 f"{image.reference} has no {dockerfile.relative_to(project.ROOT)}: whoever owns {', '.join(image.services)} pushes it"
             )
+    if any((project.IMAGES / image.source / "Dockerfile").is_file() for image in missing) and (
+        fault := base_image_fault()
+    ):
+        faults.append(fault)
     if docker is None:
         faults.append("docker is not installed, and builds the images: https://docs.docker.com/engine/install/")
     elif not _answers(docker):

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from catalog import Catalog
+from catalog import Catalog, load_catalog
 from catalog.service import Image
 from fleet import project
 from fleet.account import Account
@@ -59,6 +59,12 @@ class TestRequired:
         assert only.architectures == {"arm64", "x86_64"}
         assert only.services == ("state-manager-nats", "http-nats-gateway")
         assert only.source == "reference-service"
+
+    def test_what_the_fleet_runs_is_built_here(self) -> None:
+        sources = {
+            image.source for image in required_images(load_catalog(project.ROOT / "service_catalog.yaml"), "prod")
+        }
+        assert sources == {path.parent.name for path in project.IMAGES.glob("*/Dockerfile")}
 
 
 class TestCheck:
@@ -150,6 +156,8 @@ class TestBuild:
     ) -> None:
         (sources / "reference-service").mkdir(parents=True)
         (sources / "reference-service" / "Dockerfile").touch()
+        base = f"python:3.13-slim-bookworm@sha256:{'0' * 64}"
+        (sources / "base-image").write_text(f"{base}\n")
         calls = tmp_path / "calls"
         docker = tmp_path / "docker"
         docker.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n[ "$1" != login ] || cat > {tmp_path}/password\n')
@@ -162,10 +170,35 @@ class TestBuild:
             f"login --username AWS --password-stdin {registry}",
             (
                 f"buildx build --platform linux/arm64 --push --tag {registry}/{REPOSITORY}:1.0.0 "
-                f"--file {sources}/reference-service/Dockerfile {tmp_path}"
+                f"--build-arg BASE_IMAGE={base} --file {sources}/reference-service/Dockerfile {tmp_path}"
             ),
         ]
         assert (tmp_path / "password").read_text()
+
+    @pytest.mark.parametrize(
+        ("written", "told"),
+        [
+            (None, "images/base-image is missing"),
+            (
+                "python:3.13-slim-bookworm",
+                "images/base-image has 'python:3.13-slim-bookworm', which is no image pinned",
+            ),
+        ],
+    )
+    def test_a_base_that_is_not_pinned_is_told_with_the_command_that_pins_it(
+        self, in_aws: Account, sources: Path, monkeypatch: pytest.MonkeyPatch, written: str | None, told: str
+    ) -> None:
+        (sources / "reference-service").mkdir(parents=True)
+        (sources / "reference-service" / "Dockerfile").touch()
+        if written is not None:
+            (sources / "base-image").write_text(written)
+        monkeypatch.setattr("shutil.which", lambda _name: None)
+        with pytest.raises(InputError) as caught:
+            push_images(in_aws, [image()], Quiet())
+        assert told in str(caught.value)
+        assert "docker buildx imagetools inspect python:3.13-slim-bookworm --format '{{.Manifest.Digest}}'" in str(
+            caught.value
+        )
 
     def test_an_image_in_aws_is_never_a_mere_record(self, in_aws: Account, sources: Path) -> None:
         del sources
