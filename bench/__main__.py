@@ -1,7 +1,8 @@
 """`python -m bench`: every measurement of docs/benchmarks.md, one after the other."""
 
-from bench import certificates, sdk, synthesis
+from bench import certificates, reference_service, sdk, synthesis
 
 synthesis.main()
 certificates.main()
 sdk.main()
+reference_service.main()
