@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from google.protobuf import json_format
@@ -18,13 +18,14 @@ from proto.generated.gaming.infrastructure.v1.event_pb2 import Event, PublishEve
 from proto.generated.gaming.infrastructure.v1.settings_pb2 import GetSettingReply, GetSettingRequest
 from reference_service.store import Store
 from sdk import NATSClient, remaining_seconds
-from sdk.errors import CallError, ConfigurationError
+from sdk.errors import CallError, ConfigurationError, NotFoundError
 
 M = TypeVar("M", bound=Message)
 
 # What an answer can do without may take this share of the time that is left: the answer itself needs the rest.
 _SHARE = 0.4
 _MOST_SECONDS = 5.0
+_REMEMBERED = timedelta(minutes=1)
 PUBLISH = "event.publish"
 GET_SETTING = "settings.get"
 
@@ -46,7 +47,7 @@ class Runtime:
         self.variables = variables
         self._store = store
         self._clock = clock
-        self._remembered: dict[str, Message] = {}
+        self._remembered: dict[str, tuple[Message, datetime]] = {}
 
     @property
     def store(self) -> Store:
@@ -93,13 +94,17 @@ class Runtime:
             return None
 
     async def remembered(self, subject: str, request: Message, reply_type: type[M]) -> M | None:
-        """Ask as `hope` does, once: until an event says that the answer is another one now (see `forget`)."""
-        known = self._remembered.get(subject)
-        if not isinstance(known, reply_type):
-            known = await self.hope(subject, request, reply_type)
-            if known is not None and self.is_told_of(subject):
-                self._remembered[subject] = known
-        return known
+        """Ask as `hope` does, once: until an event says that the answer is another one now (see `forget`), or a minute is over.
+
+        Events of core NATS come once at most, so one may not come.
+        """
+        known, since = self._remembered.get(subject, (None, self.now()))
+        if isinstance(known, reply_type) and self.now() - since < _REMEMBERED:
+            return known
+        reply = await self.hope(subject, request, reply_type)
+        if reply is not None and self.is_told_of(subject):
+            self._remembered[subject] = reply, self.now()
+        return reply
 
     def is_told_of(self, subject: str) -> bool:
         """Tell whether the service hears events of what a subject is about: `events.performance.>` for `performance.mode.get`."""
@@ -114,9 +119,16 @@ class Runtime:
         }
 
     async def setting(self, name: str, default: object) -> object:
-        """Return the value of a setting; the default where there is none, or it cannot be read now."""
-        reply = await self.hope(GET_SETTING, GetSettingRequest(name=name), GetSettingReply)
-        if reply is None:
+        """Return the value of a setting; the default where there is none.
+
+        Raises:
+            CallError: Nobody can say now; who may do what must not be guessed.
+        """
+        if GET_SETTING not in self.contract.calls:
+            return default
+        try:
+            reply = await self.client.request(GET_SETTING, GetSettingRequest(name=name), GetSettingReply)
+        except NotFoundError:
             return default
         kind = reply.setting.value.WhichOneof("kind")
         return plain(getattr(reply.setting.value, kind)) if kind else default

@@ -30,7 +30,7 @@ from proto.generated.gaming.infrastructure.v1.event_pb2 import Event
 from reference_service.records import page
 from reference_service.runtime import Runtime
 from reference_service.validation import refuse
-from sdk.errors import AlreadyExistsError, ConflictError, NotFoundError
+from sdk.errors import AlreadyExistsError, CallError, ConflictError, NotFoundError
 
 
 async def get(runtime: Runtime, request: GetQuestRequest) -> GetQuestReply:
@@ -62,8 +62,7 @@ async def list_(runtime: Runtime, request: ListQuestsRequest) -> ListQuestsReply
 async def accept(runtime: Runtime, request: AcceptQuestRequest) -> AcceptQuestReply:
     """Let a player take a quest on."""
     quest = await runtime.store.get(Quest, request.quest_id)
-    # A region that is gone has no quest to give; a world that cannot be asked now does not keep a player from playing.
-    await runtime.hope("world.state.get", GetWorldStateRequest(region_id=quest.region_id), GetWorldStateReply)
+    await _require_place(runtime, quest)
     if quest.min_level and (level := await _level(runtime, request.player_id)) < quest.min_level:
         raise ConflictError(f"{request.quest_id} is for players from level {quest.min_level} on; this one has {level}")
     progress = QuestProgress(
@@ -131,6 +130,17 @@ def _record(runtime: Runtime, quest: Quest, progress: QuestProgress, objective_i
     if all(progress.done_by_objective[name] >= target for name, target in targets.items()):
         progress.status = QUEST_STATUS_COMPLETED
         progress.finished_at.CopyFrom(runtime.stamp())
+
+
+async def _require_place(runtime: Runtime, quest: Quest) -> None:
+    """Refuse a quest whose region is gone; a world that cannot be asked now keeps nobody from playing."""
+    asked = GetWorldStateRequest(region_id=quest.region_id)
+    try:
+        await runtime.ask("world.state.get", asked, GetWorldStateReply)
+    except NotFoundError:
+        raise ConflictError(f"the place where {quest.quest_id} begins, {quest.region_id}, is no more") from None
+    except CallError:  # the client has logged it
+        return
 
 
 async def _level(runtime: Runtime, player_id: str) -> int:

@@ -24,7 +24,7 @@ from proto.generated.gaming.infrastructure.v1.weather_pb2 import (
 )
 from reference_service.runtime import Runtime, number, struct
 
-_HOUR_MINUTES, _DAY_HOURS, _DAY_MINUTES = 60, 24, 1440
+_HOUR_MINUTES, _DAY_MINUTES = 60, 1440
 _HOLD_SECONDS = 3600.0
 _WEATHER, _UNTIL = "weather", "until"
 _SEEN_METRES = {SKY_FOG: 80, SKY_SNOW: 900, SKY_STORM: 1500}
@@ -66,10 +66,12 @@ async def _weather(runtime: Runtime, region_id: str) -> Weather:
 
 async def _hour(runtime: Runtime) -> int:
     """Return the hour of the world; where its clock cannot be asked, one that real time gives."""
-    reply = await runtime.hope("time.get", GetTimeRequest(), GetTimeReply)
-    if reply is None:
+    clock = await runtime.remembered("time.get", GetTimeRequest(), GetTimeReply)
+    if clock is None:
         return int(runtime.now().timestamp() // 3600)
-    return (reply.world_time.day - 1) * _DAY_HOURS + reply.world_time.minute_of_day // _HOUR_MINUTES
+    then = (clock.world_time.day - 1) * _DAY_MINUTES + clock.world_time.minute_of_day
+    passed_minutes = (runtime.now() - clock.real_time.ToDatetime(UTC)).total_seconds() / 60
+    return int(then + max(0.0, passed_minutes) * clock.scale) // _HOUR_MINUTES
 
 
 def made(region_id: str, hour: int) -> Weather:

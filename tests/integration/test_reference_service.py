@@ -43,6 +43,8 @@ from sdk.errors import (
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
+    RetryExhaustedError,
+    ServiceUnavailableError,
     UnauthenticatedError,
 )
 from tests.nats_machines import ROOT
@@ -640,3 +642,10 @@ async def test_a_session_brings_together_what_belongs_to_it(all_services: Fleet)
     assert ended[0].session.status == session.SESSION_STATUS_ENDED
     with pytest.raises(NotFoundError):
         await all_services.ask("shard.locate", session_id=begun.session.session_id)
+
+
+async def test_who_may_do_what_is_not_guessed_while_the_settings_are_away(tmp_path: Path, fleet_bucket: Path) -> None:
+    async with fleet(tmp_path, fleet_bucket, CATALOG) as made:
+        await made.run(["auth-nats"])
+        with pytest.raises((ServiceUnavailableError, RetryExhaustedError)):
+            await made.ask("auth.permission.check", principal_id="p-1", permission="session.start")
