@@ -55,7 +55,7 @@ snapshot-update: setup ## Accept the templates as they are now
 check: setup ## Format, lint, types, import rules, generated files
 	python tools/check.py
 
-bench: setup ## Compare the time of a synthesis with the plain CDK app's
+bench: setup ## Make every measurement of docs/benchmarks.md
 	python -m bench
 
 lock: setup ## Resolve requirements.in and package.json anew
@@ -63,10 +63,8 @@ lock: setup ## Resolve requirements.in and package.json anew
 		--no-emit-find-links --custom-compile-command "make lock" --upgrade --quiet --output-file requirements.txt
 	uv pip compile requirements-functions.in --constraint requirements.txt --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --output-file requirements-functions.txt
-	for image in runtime gateway; do \
-		uv pip compile requirements-$$image.in --constraint requirements.txt --universal --python-version 3.11 --generate-hashes \
-			--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet \
-			--output-file requirements-$$image.txt || exit 1; done
+	uv pip compile requirements-runtime.in --constraint requirements.txt --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --output-file requirements-runtime.txt
 	npm install --package-lock-only --ignore-scripts
 
 clean: ## Remove everything that can be made again; the local AWS stops first
