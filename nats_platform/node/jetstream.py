@@ -20,6 +20,8 @@ from nats_platform.node.settings import PROVISIONER, Settings
 
 ASK_SECONDS = 10
 NOT_FOUND = 404
+_UNAVAILABLE = 503
+_NO_SUITABLE_PEERS = 10005  # as a leader says who has not heard yet of a node that is back
 
 
 class ApiError(RefusedError):
@@ -28,6 +30,16 @@ class ApiError(RefusedError):
     def __init__(self, subject: str, error: Mapping[str, Any]) -> None:
         super().__init__(f"{subject}: {error.get('description')}")
         self.code = error.get("code")
+        self.is_temporary = self.code == _UNAVAILABLE or error.get("err_code") == _NO_SUITABLE_PEERS
+
+
+class UnansweredError(RefusedError):
+    """JetStream did not answer, as while a leader is chosen; whether it did what was asked is not known."""
+
+
+def is_temporary(error: RefusedError) -> bool:
+    """Tell whether what was refused may be taken a moment later."""
+    return isinstance(error, UnansweredError) or (isinstance(error, ApiError) and error.is_temporary)
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,7 @@ class JetStream:
 
         Raises:
             ApiError: The answer is an error.
-            RefusedError: Nobody answers.
+            UnansweredError: Nobody answers.
         """
         data = b"" if body is None else json.dumps(body).encode()
         answer = read(subject, await self.send(f"$JS.API.{subject}", data, seconds=seconds))
@@ -53,14 +65,14 @@ class JetStream:
         """Send a request; return the answer as it came.
 
         Raises:
-            RefusedError: Nobody answers.
+            UnansweredError: Nobody answers.
         """
         try:
             answer = await self.connection.request(subject, data, timeout=seconds)
         except NoRespondersError as error:
-            raise RefusedError(f"{subject}: JetStream does not answer") from error
+            raise UnansweredError(f"{subject}: JetStream does not answer") from error
         except (NatsError, asyncio.TimeoutError) as error:
-            raise RefusedError(f"{subject}: no answer within {seconds:g} s: {error!r}") from error
+            raise UnansweredError(f"{subject}: no answer within {seconds:g} s: {error!r}") from error
         return bytes(answer.data)
 
     async def find(self, subject: str, body: Mapping[str, Any] | None = None) -> Any:

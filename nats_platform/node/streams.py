@@ -10,11 +10,15 @@ from typing import Any
 from nats_platform.node import wanted_streams
 from nats_platform.node.certificates import provisioner_context
 from nats_platform.node.deliver_certificates import RefusedError
-from nats_platform.node.jetstream import JetStream, connected
+from nats_platform.node.jetstream import JetStream, connected, is_temporary
 from nats_platform.node.losses import REBUILT, losses
 from nats_platform.node.settings import Settings
 
 Work = Callable[[], Awaitable[Any]]
+Sleep = Callable[[float], Awaitable[None]]
+# A cluster that has just lost, or got back, a node takes some seconds until it takes everything again.
+ATTEMPTS = 8
+PAUSE_SECONDS = 2.0
 
 
 @dataclass
@@ -27,11 +31,14 @@ class Changes:
     kept: list[str] = field(default_factory=list)
     """What is there and not in the catalog: it is told of, and stays."""
 
-    async def make(self, what: str, work: Work) -> None:
-        """Do something; what the server refuses is told of, and the rest goes on."""
+    async def make(self, what: str, work: Work, sleep: Sleep = asyncio.sleep) -> None:
+        """Do something; what the server refuses is told of, and the rest goes on.
+
+        What it cannot do now is asked for again: everything that is made here is the same when it is made twice.
+        """
         if not self.dry_run:
             try:
-                await work()
+                await _patiently(work, sleep)
             except RefusedError as error:
                 self.refused.append(f"{what}: {error}")
                 return
@@ -40,6 +47,19 @@ class Changes:
     def to_plain(self) -> dict[str, Any]:
         """Return it as plain data."""
         return vars(self)
+
+
+async def _patiently(work: Work, sleep: Sleep) -> None:
+    for _ in range(ATTEMPTS - 1):
+        try:
+            await work()
+        except RefusedError as error:
+            if not is_temporary(error):
+                raise
+            await sleep(PAUSE_SECONDS)
+        else:
+            return
+    await work()
 
 
 def apply_streams(settings: Settings, asked: Mapping[str, Any], *, dry_run: bool) -> Changes:
@@ -103,7 +123,7 @@ async def _change_stream(
 
 
 async def _make_anew(jetstream: JetStream, wanted: Mapping[str, Any]) -> None:
-    await jetstream.ask(f"STREAM.DELETE.{wanted['name']}")
+    await jetstream.find(f"STREAM.DELETE.{wanted['name']}")  # gone already, where the second half is tried again
     await jetstream.ask(f"STREAM.CREATE.{wanted['name']}", wanted)
 
 

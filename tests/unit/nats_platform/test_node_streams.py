@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from nats_platform.node import wanted_streams
+from nats_platform.node.deliver_certificates import RefusedError
 from nats_platform.node.go_time import parse
+from nats_platform.node.jetstream import ApiError, UnansweredError
 from nats_platform.node.losses import losses, matches
+from nats_platform.node.streams import ATTEMPTS, Changes
 
 DAY_SECONDS = 86_400
 PLAIN = {
@@ -112,3 +115,55 @@ def test_patterns_match_as_the_server_matches(subject: str, pattern: str, *, exp
 def test_times_of_go_are_read_whatever_they_have_behind_the_point(text: str, microsecond: int) -> None:
     assert parse(text).isoformat().startswith("2026-07-29T10:00:00")
     assert parse(text).microsecond == microsecond
+
+
+# --- what the cluster cannot do just now -------------------------------------------------------------------------------------
+
+
+class Asked:
+    """Something to do, which ends as it is told to, and well after that."""
+
+    def __init__(self, *endings: RefusedError) -> None:
+        self.endings = list(endings)
+        self.times = 0
+
+    async def __call__(self) -> None:
+        self.times += 1
+        if self.endings:
+            raise self.endings.pop(0)
+
+
+async def at_once(_: float) -> None: ...
+
+
+NO_PEERS = ApiError(
+    "STREAM.CREATE.A", {"code": 400, "err_code": 10005, "description": "no suitable peers for placement"}
+)
+UNAVAILABLE = ApiError("STREAM.CREATE.A", {"code": 503, "err_code": 10008, "description": "temporarily unavailable"})
+WRONG = ApiError("STREAM.CREATE.A", {"code": 400, "err_code": 10052, "description": "invalid configuration"})
+
+
+@pytest.mark.parametrize("error", [NO_PEERS, UNAVAILABLE, UnansweredError("no answer within 10 s")])
+async def test_what_the_cluster_cannot_do_just_now_is_asked_for_again(error: RefusedError) -> None:
+    changes, work = Changes(dry_run=False), Asked(error, error)
+
+    await changes.make("stream A: made", work, at_once)
+
+    assert (changes.changed, changes.refused, work.times) == (["stream A: made"], [], 3)
+
+
+async def test_what_the_cluster_never_can_do_is_told_of_in_the_end() -> None:
+    changes, work = Changes(dry_run=False), Asked(*[UNAVAILABLE] * ATTEMPTS)
+
+    await changes.make("stream A: made", work, at_once)
+
+    assert changes.refused == ["stream A: made: STREAM.CREATE.A: temporarily unavailable"]
+    assert (changes.changed, work.times) == ([], ATTEMPTS)
+
+
+async def test_what_is_wrong_is_asked_for_once() -> None:
+    changes, work = Changes(dry_run=False), Asked(WRONG)
+
+    await changes.make("stream A: made", work, at_once)
+
+    assert (len(changes.refused), work.times) == (1, 1)
