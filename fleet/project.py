@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CATALOG = ROOT / "service_catalog.yaml"
 STATE = ROOT / ".local"
 LOCAL_AWS_STATE = STATE / "aws"
+LOCAL_PLANE_STATE = STATE / "plane"
 IMAGES = ROOT / "images"
 CDK_CLI = ROOT / "node_modules" / "aws-cdk" / "bin" / "cdk"
 

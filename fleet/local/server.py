@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
-
 from fleet import project
 from fleet.children import end_child
 from fleet.errors import WantingError
+from fleet.local.recorded import RecordedProcess
 from fleet.progress import Step
 
 ENVIRONMENT = "local"
@@ -31,7 +28,6 @@ START_DEADLINE_SECONDS = 60
 STOP_DEADLINE_SECONDS = 30
 _LOOK_SECONDS = 0.1
 _TOLD_LOG_LINES = 20
-_CLOCK_TOLERANCE_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +58,12 @@ class LocalAws:
         self.state = state
         self._sources = sources
         self.log = state / "server.log"
-        self._address = state / "server.json"
         self._command = [*command, "serve", "--state", str(state)]
+        self._recorded = RecordedProcess(state / "server.json", self._command[-3:])
 
     def running(self) -> RunningServer | None:
         """Return the server that answers, if there is one."""
-        server = self._recorded()
+        server = self._server()
         return server if server and _answers(server.endpoint) else None
 
     def start(self, step: Step) -> RunningServer:
@@ -77,14 +73,14 @@ class LocalAws:
             WantingError: it did not come up in time; with the end of its log.
         """
         server = self.running()
-        if server and self._is_outdated():
+        if server and self._recorded.runs_older_code_than(self._sources):
             step.note("its code has changed since it was started: it starts anew, with what is deployed there")
             server = None
         if server:
             step.outcome(f"runs already on {server.endpoint}")
             return server
         self.stop()  # one that is outdated, or alive and silent: it holds the state directory, and no other could start
-        self._address.unlink(missing_ok=True)
+        self._recorded.path.unlink(missing_ok=True)
         self.state.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             child = subprocess.Popen(
@@ -112,13 +108,10 @@ class LocalAws:
         Args:
             forget: Remove everything that is deployed there, too.
         """
-        process = self._process()
-        if process:
-            _end(process)
-            self._address.unlink(missing_ok=True)
+        ran = self._recorded.end(STOP_DEADLINE_SECONDS)
         if forget:
             shutil.rmtree(self.state, ignore_errors=True)
-        return process is not None
+        return ran
 
     def _wait_until_up(self, child: subprocess.Popen[bytes], step: Step) -> RunningServer:
         deadline = time.monotonic() + START_DEADLINE_SECONDS
@@ -141,49 +134,15 @@ class LocalAws:
             return "\n".join([*(f"  {line}" for line in lines[-_TOLD_LOG_LINES:]), f"  the whole log: {self.log}"])
         return f"  its log: {self.log}"
 
-    def _address_record(self) -> Mapping[str, Any] | None:
-        try:
-            record = json.loads(self._address.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return record if isinstance(record, dict) else None
-
-    def _recorded(self) -> RunningServer | None:
+    def _server(self) -> RunningServer | None:
         """Return the server of the address file if its process is alive and really is that server."""
-        record = self._address_record()
-        if record is None or self._process() is None:
+        record = self._recorded.record()
+        if record is None or self._recorded.process() is None:
             return None
         try:
             return RunningServer(**{key: record[key] for key in RunningServer.__slots__})
         except KeyError:
             return None
-
-    def _process(self) -> psutil.Process | None:
-        """Return the process of the address file, unless its number belongs to somebody else by now.
-
-        A machine that was restarted hands out the same numbers again, so neither the number nor the command line alone is
-        proof: the process must have the server's arguments and be no younger than the file that it wrote.
-        """
-        record = self._address_record()
-        if record is None:
-            return None
-        try:
-            process = psutil.Process(record["pid"])
-            younger = process.create_time() > self._address.stat().st_mtime + _CLOCK_TOLERANCE_SECONDS
-            arguments = process.cmdline()
-            alive = process.status() != psutil.STATUS_ZOMBIE
-        except (psutil.Error, OSError, KeyError, TypeError, ValueError):
-            return None
-        ours = arguments[-3:] == self._command[-3:]
-        return process if alive and ours and not younger else None
-
-    def _is_outdated(self) -> bool:
-        """Tell whether the server runs older code than there is: an update of the checkout would not count otherwise."""
-        process = self._process()
-        if process is None:
-            return False
-        started = process.create_time()
-        return any(path.stat().st_mtime > started for path in self._sources.rglob("*.py"))
 
 
 def environment_for(server: RunningServer) -> dict[str, str]:
@@ -224,13 +183,3 @@ def _answers(endpoint: str) -> bool:
             return True
     except OSError:
         return False
-
-
-def _end(process: psutil.Process) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_DEADLINE_SECONDS)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_DEADLINE_SECONDS)

@@ -1,0 +1,9 @@
+"""What a plane runs, in the order in which the parts need each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fleet.local.plane.plane import Part, Plane
+
+PARTS: Sequence[Callable[[Plane], Part]] = ()
