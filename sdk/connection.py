@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import nats.errors
-from nats.aio.client import Client
+from nats.aio.client import PING_PROTO, PONG_PROTO, Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.kv import KeyValue
@@ -31,6 +31,7 @@ _FORBIDDEN = re.compile(r'permissions violation for (publish|subscription) to "(
 _NEVER_SECONDS = 10**9
 # What may wait here to be written. nats-py's own bound is above it, since its way to wait swallows cancellation.
 _BUFFER_BYTES = 8 * 2**20
+_KEEPALIVES = {PING_PROTO, PONG_PROTO}
 _HIGH_WATER_BYTES = 2**20
 _NO_BUFFER_BOUND = 2**40
 # After a restart all come back at once, and some before those that they ask: that nobody answers then tells nothing of them, and must
@@ -152,7 +153,10 @@ class Connection(Client):
     @property
     def unsent_bytes(self) -> int:
         """What was published and has not left this process; once the connection is lost, what had not by then."""
-        return self._unsent_at_loss if self.lost.done() else self.pending_data_size + self._wire.unsent_bytes()
+        if self.lost.done():
+            return self._unsent_at_loss
+        # A connection may end with a keepalive in its hands: that is nobody's message.
+        return sum(len(piece) for piece in self._pending if piece not in _KEEPALIVES) + self._wire.unsent_bytes()
 
     async def round_trip(self, timeout_seconds: float) -> float:
         """Return how long the server takes to answer a ping, in seconds.

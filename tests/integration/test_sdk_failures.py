@@ -242,6 +242,18 @@ async def test_a_server_that_is_about_to_end_is_left_before_it_does(two_nodes: W
     assert (await client.drain(1)).is_clean
 
 
+async def test_a_keepalive_that_was_not_sent_is_nobodys_loss(two_nodes: World) -> None:
+    client = NATSClient(two_nodes.settings("caller-nats"))
+    await client.connect(10)
+    connection = client.connection()
+    asked = asyncio.create_task(connection.round_trip(10))
+    await asyncio.sleep(0)  # it has asked, and nothing has been sent yet
+    assert connection.pending_data_size > 0
+    assert connection.unsent_bytes == 0
+    await asked
+    await client.drain(1)
+
+
 async def test_a_server_that_is_down_is_passed_over(two_nodes: World) -> None:
     two_nodes.nodes[0].kill()
     async with NATSClient(two_nodes.settings("caller-nats")) as client:
