@@ -18,6 +18,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
+from local_aws import data_plane
 from local_aws.clients import ServerClients
 from local_aws.dispatch import Application, Dispatcher, InProcess, StartResponse
 from local_aws.errors import StateError
@@ -60,6 +61,10 @@ class Gated:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
+        if environ.get("PATH_INFO") == data_plane.PATH:
+            # It comes every second and changes nothing that is kept; what does touches the keeper itself.
+            with self._gate.request():
+                return data_plane.application(environ, start_response)
         reads = environ.get("REQUEST_METHOD") in {"GET", "HEAD", "OPTIONS"} or _operation(environ).startswith(_READING)
         if "/cloudformation/aws4_request" in environ.get("HTTP_AUTHORIZATION", ""):
             # Our own API holds the gate itself, since it lets some callers wait for a stack.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,6 +45,10 @@ class Plane:
     """Whether a cache is run; without one the tasks are told of none."""
     addresses: dict[str, str] = field(default_factory=dict)
     """Values of variables that name places (NATS_SERVERS, CACHE_ENDPOINT), from those who run what is there."""
+    beat: dict[str, Any] = field(default_factory=dict)
+    """What the parts have the local AWS told each time that the plane tells of itself."""
+    signals: dict[str, Callable[[int], None]] = field(default_factory=dict)
+    """How to send a signal to what is no task, by its name: the nodes and the cache."""
     _seen: tuple[RunningServer, Account] | None = None
 
     async def account(self) -> Account | None:

@@ -107,6 +107,7 @@ class Supervisor:
             "seconds": round(time.time() - self._started, 1),
             "minute_seconds": self.plane.minute_seconds,
             "processes": len(running),
+            "nats_servers": list(filter(None, self.plane.addresses.get("NATS_SERVERS", "").split(","))),
             **{part.name: part.status() for part in self._parts},
         }
 
