@@ -34,6 +34,11 @@ def schemas() -> dict[str, dict[str, Any]]:
     }
 
 
+def drifted() -> list[str]:
+    """Return the files that are missing, or not what the model says."""
+    return [name for name, schema in schemas().items() if not _is_written(name, schema)]
+
+
 def catalog_schema() -> dict[str, Any]:
     """Return the schema of a service catalog, in which no key of an entry is required that the defaults may give."""
     schema = _finished(Catalog.model_json_schema(), Catalog, "A service catalog")
@@ -98,6 +103,11 @@ def _in_draft_7(value: Any) -> Any:
     return part
 
 
+def _is_written(name: str, schema: dict[str, Any]) -> bool:
+    file = FOLDER / name
+    return file.is_file() and file.read_text(encoding="utf-8") == _text(schema)
+
+
 def _text(schema: dict[str, Any]) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
@@ -107,19 +117,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m catalog.schema", description=main.__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a schema has drifted")
     check = parser.parse_args(arguments).check
-    drifted = []
-    for name, schema in schemas().items():
-        file = FOLDER / name
-        if file.is_file() and file.read_text(encoding="utf-8") == _text(schema):
-            continue
-        drifted.append(name)
+    stale = drifted()
+    for name in stale:
         if not check:
             FOLDER.mkdir(exist_ok=True)
-            file.write_text(_text(schema), encoding="utf-8")
-    for name in drifted:
+            (FOLDER / name).write_text(_text(schemas()[name]), encoding="utf-8")
         told = "differs from the model; run `python -m catalog.schema`" if check else "written"
         sys.stderr.write(f"catalog/schema/{name}: {told}\n")
-    return int(check and bool(drifted))
+    return int(check and bool(stale))
 
 
 if __name__ == "__main__":

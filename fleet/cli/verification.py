@@ -1,4 +1,4 @@
-"""Print what a verification saw: a table of the services, one of what they stand on, what is wanting, the verdict."""
+"""Print what a verification saw: a table of the services, one of what they stand on, what is wanting, the scorecard, the verdict."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 from fleet.cli.output import Format, result, result_json, say, styled, table
+from fleet.cli.scorecard import scorecard_plain, scorecard_text
 from fleet.verify.check import Check
 from fleet.verify.run import Report, ServiceRow
+from fleet.verify.scorecard import category_of, scorecard
 
 _SHOWN_SUBJECTS = 8
 # What the second table calls the families of checks that are not about services and their alarms.
@@ -27,6 +29,8 @@ _PLATFORM = {
     "subscription": "subscriptions",
     "alarm": "stray alarms",
     "alert": "test alert",
+    "docs": "documentation",
+    "load-test": "load test",
 }
 
 
@@ -38,6 +42,8 @@ def print_report(report: Report, output: Format) -> None:
     result(_service_table(report))
     result("")
     result(_platform_table(report))
+    result("")
+    result(scorecard_text(scorecard(report.checks)))
     result("")
     for line in _told(report.warnings, styled("warning", "yellow", sys.stderr)):
         say(line)
@@ -82,8 +88,9 @@ def _platform_table(report: Report) -> str:
     rows = []
     for what, statuses in seen.items():
         bad = statuses["wanting"] + statuses["unknown"]
-        state = styled("wanting", "red") if bad else "as it should be"
-        rows.append((what, f"{statuses.total() - bad}/{statuses.total()}", state))
+        unproven = statuses["unproven"]
+        state = styled("wanting", "red") if bad else "not proven" if unproven else "as it should be"
+        rows.append((what, f"{statuses.total() - bad - unproven}/{statuses.total()}", state))
     return table(("platform", "checks", "state"), rows, right=[1])
 
 
@@ -118,5 +125,6 @@ def _as_json(report: Report) -> dict[str, Any]:
         "nodes_claimed": report.claims_nodes,
         "cache_claimed": report.claims_cache,
         "services": [asdict(row) for row in report.services],
-        "checks": [asdict(check) for check in report.checks],
+        "scorecard": scorecard_plain(scorecard(report.checks)),
+        "checks": [asdict(check) | {"category": str(category_of(check.id))} for check in report.checks],
     }

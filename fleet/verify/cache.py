@@ -11,8 +11,9 @@ from catalog import names
 from fleet.errors import FleetError
 from fleet.functions import ask
 from fleet.verify.check import Check, Checks
-from fleet.verify.scope import Scope
+from fleet.verify.scope import NO_TASKS, Scope
 
+_ANSWERS = "an answer that lets no stranger in"
 _GRACE = timedelta(days=2)
 """How long a rotation may be late: Secrets Manager has a day for it, and tries again."""
 
@@ -30,6 +31,8 @@ def check_cache(scope: Scope) -> list[Check]:
         _check_engine(scope, checks, name)
         if scope.claims_cache:
             check_answer(scope, checks)
+        else:
+            checks.unproven("cache.answers", name, _ANSWERS, NO_TASKS)
     _check_users(scope, checks)
     _check_rotations(scope, checks)
     _check_alarms(scope, checks)
@@ -86,14 +89,13 @@ def check_answer(scope: Scope, checks: Checks) -> None:
     """Take down whether the cache answers over TLS, and refuses who gives no name."""
     function = names.cache_probe_function(scope.name)
     fix = f"aws logs tail /aws/lambda/{function} --since 1h"
-    expected = "an answer that lets no stranger in"
     try:
         told = ask(scope.account, function, {})
     except FleetError as error:
-        checks.lacks("cache.answers", names.cluster(scope.name), expected, str(error), fix)
+        checks.lacks("cache.answers", names.cluster(scope.name), _ANSWERS, str(error), fix)
         return
     found = "a stranger was let in" if told["opened"] else told["reason"]
-    checks.holds("cache.answers", names.cluster(scope.name), not told["opened"], expected, found, fix)
+    checks.holds("cache.answers", names.cluster(scope.name), not told["opened"], _ANSWERS, found, fix)
 
 
 def _check_users(scope: Scope, checks: Checks) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Status = Literal["ok", "wanting", "unknown", "warning"]
+Status = Literal["ok", "wanting", "unknown", "warning", "unproven"]
+"""`unproven`: the environment is not known to be wrong, but this run has seen no proof; the scorecard counts it as failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,15 @@ class Checks:
     def warn(self, check_id: str, subject: str, expected: str, found: str, fix: str = "") -> None:
         """Take down something that is worth knowing and no fault."""
         self.made.append(Check(check_id, subject, "warning", expected, found, fix))
+
+    def unproven(self, check_id: str, subject: str, expected: str, found: str, fix: str = "") -> None:
+        """Take down what this run has no proof of: no fault of the environment, and nothing to be counted as good."""
+        self.made.append(Check(check_id, subject, "unproven", expected, found, fix))
+
+    def proves(self, check_id: str, subject: str, good: bool, expected: str, found: str, fix: str = "") -> bool:  # noqa: FBT001
+        """Take down whether there is proof of something that the environment itself does not tell."""
+        self.made.append(Check(check_id, subject, "ok" if good else "unproven", expected, found, fix))
+        return good
 
 
 def _shown(value: Any) -> str:

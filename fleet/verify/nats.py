@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,10 +15,13 @@ from catalog.cluster import cluster_request
 from fleet.errors import FleetError
 from fleet.nats import cluster_findings, task
 from fleet.verify.check import Check, Checks
-from fleet.verify.scope import Scope
+from fleet.verify.scope import NO_TASKS, Scope
 
 BACKUP_HOURS = 13  # two in a row have failed
 _MARKER = "COMPLETE"
+_WHOLE = "whole, and as the bucket says"
+_BACKUP = f"a whole backup of the last {BACKUP_HOURS} h"
+_PROFILES = ("server", "route")
 
 
 def check_nats(scope: Scope) -> list[Check]:
@@ -26,7 +30,12 @@ def check_nats(scope: Scope) -> list[Check]:
     _check_slots(scope, checks)
     _check_alarms(scope, checks)
     current = _check_bucket(scope, checks)
-    if current is not None and scope.claims_nodes:
+    if not scope.claims_nodes:
+        checks.unproven("nats.nodes", scope.name, _WHOLE, NO_TASKS)
+        for node, profile in product(names.NATS_NODES, _PROFILES):
+            checks.unproven("nats.tls", node, f"a {profile} certificate", NO_TASKS)
+        checks.unproven("nats.backup", scope.name, _BACKUP, NO_TASKS)
+    elif current is not None:
         try:
             check_served(scope, checks, task(scope.account, scope.environment, "status"))
         except FleetError as error:
@@ -103,12 +112,12 @@ def check_served(scope: Scope, checks: Checks, told: Mapping[str, Any]) -> None:
     """Take down what the nodes say of themselves."""
     findings = cluster_findings(told)
     checks.holds(
-        "nats.nodes", scope.name, not findings, "whole, and as the bucket says", "; ".join(findings) or "that",
+        "nats.nodes", scope.name, not findings, _WHOLE, "; ".join(findings) or "that",
         f"fleet nats status --env {scope.name}",
     )  # fmt: skip
     for node, entry in told["nodes"].items():
         served = (entry["status"] or {}).get("serves", {})
-        for profile in ("server", "route"):
+        for profile in _PROFILES:
             one = served.get(profile, {})
             checks.holds(
                 "nats.tls", node, "fingerprint" in one, f"a {profile} certificate", one.get("not_after", "none"),
@@ -133,6 +142,6 @@ def _check_backup(scope: Scope, checks: Checks) -> None:
         checks.warn("nats.backup", bucket, "a whole backup", found, f"fleet nats backup --env {scope.name}")
     else:
         checks.holds(
-            "nats.backup", bucket, not late, f"a whole backup of the last {BACKUP_HOURS} h", found,
+            "nats.backup", bucket, not late, _BACKUP, found,
             f"fleet nats backup --env {scope.name}",
         )  # fmt: skip

@@ -9,9 +9,7 @@ from catalog import names
 from fleet.deploy.stacks import BOOTSTRAP_STACK, read_stacks, stacks_of
 from fleet.images.required import repositories
 from fleet.verify.check import Check, Checks
-from fleet.verify.scope import Scope
-
-_PARTS = ("network", "images", "monitoring", "certificates", "nats", "cache")
+from fleet.verify.scope import NO_TASKS, STACK_PARTS, Scope
 
 
 def check_stacks(scope: Scope) -> list[Check]:
@@ -20,7 +18,7 @@ def check_stacks(scope: Scope) -> list[Check]:
     every = read_stacks(scope.account)
     mine = stacks_of(scope.name, every)
     groups = [names.services_part(group, number) for group, number in scope.catalog.services_stacks]
-    wanted = [names.stack(scope.name, part) for part in (*_PARTS, *groups)]
+    wanted = [names.stack(scope.name, part) for part in (*STACK_PARTS, *groups)]
     for name in wanted:
         stack = mine.get(name)
         checks.holds(
@@ -80,6 +78,10 @@ def check_log_streams(scope: Scope, task_ids: dict[str, list[str]], threads: Exe
     """Look for a log stream of every running task; one that logs nothing is one that nobody can help."""
     checks = scope.checks()
     group = names.log_group(scope.name)
+    if not scope.claims_tasks:
+        for entry in scope.catalog.enabled:
+            checks.unproven("log-stream.exists", entry.name, "a stream for each task", NO_TASKS)
+        return checks.made
 
     def has_stream(stream: str) -> bool:
         found = scope.account.logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream, limit=1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,6 +18,8 @@ from fleet.errors import InputError
 from fleet.verify.alarms import SeenAlarms, check_alarms
 from fleet.verify.cache import check_cache
 from fleet.verify.check import Check
+from fleet.verify.documentation import check_documentation
+from fleet.verify.load_test import check_load_test
 from fleet.verify.nats import check_nats
 from fleet.verify.platform import check_log_group, check_log_streams, check_repositories, check_stacks
 from fleet.verify.scope import Scope
@@ -24,6 +27,9 @@ from fleet.verify.services import SeenServices, ServiceCounts, check_services
 from fleet.verify.topics import check_topics
 
 T = TypeVar("T")
+
+Look = Callable[[Scope], list[Check]]
+PROOFS: Mapping[str, Look] = {"docs": check_documentation, "load-test": check_load_test}
 
 _REQUESTS_AT_ONCE = 16
 _ALARMS_A_SERVICE = len(names.ALARM_KINDS)
@@ -89,8 +95,14 @@ class Report:
         return f"{deployed}; {alarms}" + (f"; {wanting} of {len(self.checks)} checks found wanting" if wanting else "")
 
 
-def verify(catalog: Catalog, environment: Environment, account: Account) -> Report:
+def verify(catalog: Catalog, environment: Environment, account: Account, proofs: Mapping[str, Look] = PROOFS) -> Report:
     """Compare an environment with the catalog.
+
+    Args:
+        catalog: What should be there.
+        environment: Where.
+        account: What is there.
+        proofs: What else is looked at for the scorecard, and never for the verdict.
 
     Raises:
         InputError: The account cannot be read at all.
@@ -103,6 +115,7 @@ def verify(catalog: Catalog, environment: Environment, account: Account) -> Repo
         "logs": lambda: check_log_group(scope),
         "nats": lambda: check_nats(scope),
         "cache": lambda: check_cache(scope),
+        **{subject: partial(look, scope) for subject, look in proofs.items()},
     }
     # Two pools: a look that waits for its own requests must not keep a place that they need.
     with ThreadPoolExecutor() as looking, ThreadPoolExecutor(_REQUESTS_AT_ONCE) as requests:

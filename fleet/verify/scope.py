@@ -10,6 +10,11 @@ from catalog.environment import Environment
 from fleet.account import Account
 from fleet.verify.check import Checks
 
+STACK_PARTS = ("network", "images", "monitoring", "certificates", "nats", "cache")
+SERVICES_PART = "services-GROUP"
+"""What stands for the stacks of services where people read it."""
+NO_TASKS = "nothing runs here that could be asked"
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:

@@ -12,7 +12,7 @@ from catalog import names
 from catalog.service import Service
 from fleet.chunks import chunks
 from fleet.verify.check import Check, Checks
-from fleet.verify.scope import Scope
+from fleet.verify.scope import NO_TASKS, Scope
 from fleet.verify.tasks import check_task_definition
 
 _SERVICES_A_REQUEST = 10
@@ -140,6 +140,8 @@ def _check_counts(
         str(desired),
     )
     if not scope.claims_tasks:
+        for kind in ("running", "healthy"):
+            checks.unproven(f"service.{kind}-count", service.name, f"{desired} {kind}", NO_TASKS)
         return ServiceCounts(desired, None, None)
     running = found["runningCount"]
     healthy = Counter(task.get("healthStatus") for task in tasks)["HEALTHY"]

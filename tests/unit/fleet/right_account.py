@@ -213,6 +213,7 @@ class RightAccount:
         self.cloudwatch.put_metric_alarm(
             **{
                 "AlarmName": f"platform-{kind}-test",
+                "AlarmDescription": f"Something. Runbook: docs/runbooks/platform-{_runbook(kind)}.md",
                 "AlarmActions": [TOPIC],
                 "Namespace": "GamingSystem",
                 "MetricName": kind,
@@ -355,6 +356,7 @@ class RightAccount:
         self.cloudwatch.put_metric_alarm(
             **{
                 "AlarmName": f"{service}-{kind}-test",
+                "AlarmDescription": f"Something. Runbook: docs/runbooks/{kind}.md",
                 "AlarmActions": [TOPIC],
                 "OKActions": [TOPIC],
                 "Period": 60,
@@ -363,6 +365,11 @@ class RightAccount:
                 **changes,
             }
         )
+
+
+def _runbook(kind: str) -> str:
+    """Return the kind without the node of the cache."""
+    return kind.removesuffix("-001").removesuffix("-002")
 
 
 def _tagged(kind: str, *tags: tuple[str, str]) -> Any:
