@@ -72,7 +72,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
     if operation.get("parameters"):
         yield "<h3>Path, query and headers</h3>"
         yield from _fields(
-            (each["name"], each["in"], each["schema"], each["required"], each.get("description", ""))
+            (each["name"], each["in"], each["schema"], each.get("required", False), each.get("description", ""))
             for each in operation["parameters"]
         )
     if "requestBody" in operation:

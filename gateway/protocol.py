@@ -10,7 +10,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.problems import Problem
 from sdk.trace import new_trace
@@ -47,6 +48,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._pending_bytes = 0
         self._refusal: Problem | None = None
+        self._active: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin, unless there are too many."""
@@ -61,6 +63,10 @@ class GatewayProtocol(HttpToolsProtocol):
         self._stop_head_timer()
         self._stop_write_timer()
         self.pipeline.clear()
+        # uvicorn tells the request that came last, and not the one before it that is being answered.
+        if self._active is not None and not self._active.response_complete:
+            self._active.disconnected = True
+            self._active.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -104,6 +110,10 @@ class GatewayProtocol(HttpToolsProtocol):
         self._stop_head_timer()
         super().on_headers_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._active = cycle
+        super()._start_asgi_task(cycle, app)
+
     def send_400_response(self, msg: str) -> None:
         """Tell that what came is no HTTP, or more of it than we take."""
         del msg
@@ -120,6 +130,12 @@ class GatewayProtocol(HttpToolsProtocol):
         self._stop_write_timer()
         super().resume_writing()
 
+    def on_response_complete(self) -> None:
+        """Go on to the next request, unless what came after this one was refused."""
+        super().on_response_complete()
+        if self._refusal is not None:
+            self.transport.close()
+
     def _head_is_late(self) -> None:
         self._head_timer = None
         if self._in_head or self._refusal is not None:
@@ -133,9 +149,14 @@ class GatewayProtocol(HttpToolsProtocol):
         self._refusal = problem
         self._stop_head_timer()
         if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
+            is_waiting = bool(self.pipeline)
             self.pipeline.clear()
-            return
+            if is_waiting or self.cycle.response_started or not self.cycle.more_body:
+                self.cycle.keep_alive = False
+                return
+            # It is the body of this very request that cannot be read.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         identifier = new_trace().trace_id
         body = problem.body(identifier, identifier)
         headers = [
