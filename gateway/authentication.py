@@ -194,7 +194,7 @@ class Authenticator:
         """
         authorization, api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
         if authorization is not None and api_key is not None:
-            raise Problem("malformed", "a request shows one of a bearer token and an API key")
+            raise unauthenticated("a request shows one of a bearer token and an API key", "invalid_request")
         if api_key is not None:
             found = self._api_keys.find(api_key.decode("latin-1"))
             if found is None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
 
 Schema = dict[str, Any]
 _REFERENCE = "#/components/schemas/"
 _OPTIONAL = "Optional: "
 _ROOT = "gaming."
+_BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 _WELL_KNOWN: Mapping[str, Schema] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00Z"]},
     "google.protobuf.Duration": {"type": "string", "pattern": r"^-?\d{1,12}(\.\d{1,9})?s$", "examples": ["1.5s"]},
@@ -61,8 +62,11 @@ class Schemas:
             "properties": {field.json_name: self.field(field) for field in kind.fields if field.name not in without},
             "additionalProperties": False,
         }
-        if text := self._comments.get(kind.full_name):
-            schema["description"] = text
+        told = [self._comments.get(kind.full_name, "")]
+        # In words: as a schema it would have to say that a null is no value.
+        told += [f"At most one of {', '.join(f.json_name for f in group.fields)}." for group in _exclusive(kind)]
+        if any(told):
+            schema["description"] = " ".join(filter(None, told))
         return schema
 
     def field(self, field: FieldDescriptor) -> Schema:
@@ -94,7 +98,7 @@ class Schemas:
         if field.enum_type is not None:
             return self.reference(field.enum_type)
         if field.type == FieldDescriptor.TYPE_BYTES:
-            return {"type": "string", "contentEncoding": "base64"}
+            return {"type": "string", "contentEncoding": "base64", "pattern": _BASE64}
         return dict(_SCALARS[field.cpp_type])
 
     def _enum(self, kind: EnumDescriptor) -> Schema:
@@ -109,6 +113,10 @@ class Schemas:
             "enum": [value.name for value in kind.values],
             **({"description": told} if told else {}),
         }
+
+
+def _exclusive(kind: Descriptor) -> list[OneofDescriptor]:
+    return [group for group in kind.oneofs if len(group.fields) > 1]
 
 
 def _component(full_name: str) -> str:

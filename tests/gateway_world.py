@@ -24,10 +24,12 @@ from google.protobuf.message import Message
 from catalog import load_catalog, load_environment
 from catalog.cluster import cluster_request
 from catalog.contract import gateway_routes, service_contract
+from gateway.proto_comments import our_comments
+from gateway.schemas import Schemas
 from nats_platform.configuration import Place, render
 from nats_platform.permissions import wanted_users
 from nats_platform.request import ClusterRequest
-from sdk import Context, Contract, DirectoryCertificates, NATSClient, Service, Settings
+from sdk import Context, Contract, DirectoryCertificates, InvalidRequestError, NATSClient, Service, Settings, Violation
 from tests.nats_machines import free_ports
 from tests.nats_world import Node
 
@@ -37,6 +39,7 @@ GATEWAY = "http-nats-gateway"
 API_KEYS = {role: f"{role}-key-of-the-tests-0123456789" for role in ("player", "operator", "admin")}
 """The key of each role."""
 WAIT_SECONDS = 30
+_SCHEMAS = Schemas(our_comments())
 
 Answer = Callable[[Any, Context], Awaitable[Message]]
 
@@ -60,6 +63,8 @@ class World:
         self.node = Node("nats-1", folder / "nats-1", free_ports(1)[0])
         self.answers: dict[str, Answer] = {}
         """By subject, what answers it; what is not here is answered by an empty reply."""
+        self.is_strict = False
+        """Whether a request without what its message requires is refused, as real services do."""
         self._running: dict[str, tuple[Service, asyncio.Task[Any]]] = {}
         self._configure()
 
@@ -103,12 +108,21 @@ class World:
             service, task = self._running[name]
             await until(lambda service=service: service.is_serving, f"{name} served", task)  # type: ignore[misc]
 
-    async def stop(self, *names: str) -> None:
-        """Let services end; all of them where none is named."""
-        for name in names or tuple(self._running):
-            service, task = self._running.pop(name)
+    @asynccontextmanager
+    async def serving(self, *names: str) -> AsyncIterator[None]:
+        """Have services answer until the block ends."""
+        try:
+            await self.serve(*names)
+            yield
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Let all services end."""
+        running, self._running = self._running, {}
+        for service, _ in running.values():
             service.stop()
-            await task
+        await asyncio.gather(*(task for _, task in running.values()))
 
     @asynccontextmanager
     async def client(self, name: str) -> AsyncIterator[NATSClient]:
@@ -142,7 +156,12 @@ class World:
     def _answering(self, subject: str, reply_type: type[Message]) -> Answer:
         async def answer(request: Message, context: Context) -> Message:
             given = self.answers.get(subject)
-            return await given(request, context) if given else reply_type()
+            if given is not None:
+                return await given(request, context)
+            missing = [each.json_name for each in request.DESCRIPTOR.fields if _is_missing(request, each)]
+            if missing and self.is_strict:
+                raise InvalidRequestError(violations=[Violation(name, "is missing") for name in missing])
+            return reply_type()
 
         return answer
 
@@ -170,6 +189,12 @@ class World:
     def _newest(self, place: str) -> Path:
         pointer = json.loads((self._certificates / place / "current.json").read_text())
         return self._certificates / place / str(pointer["version"])
+
+
+def _is_missing(request: Message, field: Any) -> bool:
+    if field.is_repeated or not _SCHEMAS.is_required(field):
+        return False
+    return not (request.HasField(field.name) if field.has_presence else getattr(request, field.name))
 
 
 @contextmanager

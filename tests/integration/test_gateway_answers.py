@@ -50,9 +50,8 @@ def nats(tmp_path_factory: pytest.TempPathFactory, fleet_bucket: Path) -> Iterat
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(nats: World) -> AsyncIterator[World]:
-    await nats.serve("quest-system-nats", "auth-nats", "state-manager-nats", "time-manager-nats")
-    yield nats
-    await nats.stop()
+    async with nats.serving("quest-system-nats", "auth-nats", "state-manager-nats", "time-manager-nats"):
+        yield nats
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -28,7 +28,6 @@ def nats(tmp_path_factory: pytest.TempPathFactory, fleet_bucket: Path) -> Iterat
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def process(nats: World, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    await nats.serve("time-manager-nats", "state-manager-nats")
     log = tmp_path_factory.mktemp("log") / "gateway.log"
     limits = {
         "GATEWAY_HEAD_SECONDS": "0.5",
@@ -36,10 +35,9 @@ async def process(nats: World, tmp_path_factory: pytest.TempPathFactory) -> Asyn
         "GATEWAY_WRITE_SECONDS": "0.5",
         "GATEWAY_MAX_CONNECTIONS": "50",
     }
-    async with gateway(nats, log, **limits) as made:
+    async with nats.serving("time-manager-nats", "state-manager-nats"), gateway(nats, log, **limits) as made:
         yield made
         assert "Traceback" not in made.log(), made.log()
-    await nats.stop()
 
 
 async def exchanged(process: Gateway, *sent: bytes, pause_seconds: float = 0.0) -> bytes:
@@ -184,7 +182,6 @@ async def test_a_wish_for_another_protocol_is_passed_over(process: Gateway) -> N
 
 async def test_who_reads_nothing_is_cut_off(process: Gateway) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", process.port, limit=1)
-    writer.transport.pause_reading()
     async with asyncio.timeout(WAIT_SECONDS):
         while not writer.is_closing():  # a reset closes it
             writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 200)

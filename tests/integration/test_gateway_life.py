@@ -31,9 +31,8 @@ def nats(tmp_path_factory: pytest.TempPathFactory, fleet_bucket: Path) -> Iterat
 @pytest_asyncio.fixture(loop_scope="module")
 async def served(nats: World) -> AsyncIterator[World]:
     nats.answers.clear()
-    await nats.serve("quest-system-nats")
-    yield nats
-    await nats.stop()
+    async with nats.serving("quest-system-nats"):
+        yield nats
 
 
 async def health(made: Gateway, path: str) -> int:
@@ -150,7 +149,7 @@ async def test_a_deployment_loses_no_request(served: World, tmp_path: Path) -> N
                     except httpx.HTTPError as error:
                         seen[type(error)] += 1
 
-        calling = [asyncio.create_task(call()) for _ in range(8)]
+        calling = [asyncio.create_task(call()) for _ in range(4)]
         await until(lambda: seen[200] > 50, "callers were served")
         old.terminate()
         await until(lambda: '"leaving"' in old.log(), "the old one began to leave")
