@@ -6,8 +6,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LONGEST = 256
@@ -23,17 +22,11 @@ class ApiKey:
     roles: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
 class ApiKeys:
     """All keys."""
 
-    def __init__(self, keys: Sequence[ApiKey] = ()) -> None:
-        self._keys = tuple(keys)
-
-    def __bool__(self) -> bool:
-        return bool(self._keys)
-
-    def __repr__(self) -> str:
-        return f"ApiKeys({len(self._keys)})"
+    keys: tuple[ApiKey, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_json(cls, text: str) -> ApiKeys:
@@ -43,10 +36,10 @@ class ApiKeys:
             ValueError: It is no list of hashed keys; the message holds nothing of it.
         """
         try:
-            keys = [
+            keys = tuple(
                 ApiKey(str(entry["id"]), _digest(entry["sha256"]), frozenset(map(str, _list(entry["roles"]))))
                 for entry in _list(json.loads(text))
-            ]
+            )
         except (ValueError, KeyError, TypeError):
             # Chained to nothing and told without values: whoever put a key here in place of its hash must not find it in a log.
             raise ValueError(
@@ -61,7 +54,7 @@ class ApiKeys:
         """Return the key; which one it is cannot be told from the time that this takes."""
         digest = hashlib.sha256(text[:_LONGEST].encode("utf-8", "replace")).digest()
         found = None
-        for key in self._keys:
+        for key in self.keys:
             if hmac.compare_digest(digest, key.digest):
                 found = key
         return found if len(text) <= _LONGEST else None

@@ -99,7 +99,7 @@ class Feed:
         Raises:
             CallError: NATS does not let us.
         """
-        await client.subscribe(self._event.subject, self._heard)
+        await client.subscribe(self._event.subject, self.hear)
         self.is_heard = True
 
     def join(self, last_event_id: str = "") -> Listener:
@@ -127,7 +127,8 @@ class Feed:
         for listener in self._listeners:
             listener.end("end")
 
-    async def _heard(self, delivery: Delivery) -> None:
+    async def hear(self, delivery: Delivery) -> None:
+        """Give an event to all callers who listen."""
         message = self._type()
         try:
             message.ParseFromString(delivery.data)

@@ -15,7 +15,7 @@ from sdk import Endpoint
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _BEARER, _API_KEY = "bearer", "apiKey"
 # Of each route, whatever it does.
-_ALWAYS = (400, 429, 500, 503)
+_ALWAYS = (400, 406, 429, 500, 503)
 _OF_A_SERVICE = (404, 409, 422, 501, 502, 504)
 _HEADERS = {
     "X-Request-Id": {
@@ -80,7 +80,7 @@ def _operation(route: Route, schemas: Schemas, owner_fields: Mapping[str, str]) 
         "tags": [_tag(route)],
         "security": [] if route.is_open else [{_BEARER: roles}, {_API_KEY: roles}],
     }
-    statuses = {*_ALWAYS, 406, *(() if route.is_open else (401, 403))}
+    statuses = {*_ALWAYS, 401, 403}  # of an open route's service, too: a password may be wrong
     if route.endpoint is not None:
         may_leave_out = {owner_fields[role] for role in roles if role in owner_fields}
         statuses |= {*_OF_A_SERVICE, 413}

@@ -38,7 +38,8 @@ def _of(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             kind, name, is_closed = block.groups()
             # The members of a oneof are fields of the message around it.
             scope.append("" if kind == "oneof" else name)
-            yield _name(scope), " ".join(said)
+            if kind != "oneof":
+                yield _name(scope), " ".join(said)
             if is_closed:
                 scope.pop()
         elif line.startswith("}"):

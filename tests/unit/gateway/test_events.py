@@ -1,0 +1,94 @@
+"""Queues of events: bounded, without a hole that passes unseen."""
+
+from __future__ import annotations
+
+from gateway.events import Feed, Listener
+from proto.generated.gaming.infrastructure.v1.event_pb2 import Event as EventMessage
+from proto.generated.gaming.infrastructure.v1.time_pb2 import GetTimeReply
+from sdk import Event
+
+
+class Delivered:
+    """A message as the SDK hands it on; nothing of its connection is asked for."""
+
+    subject = "events.x"
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+def feed(message: str = "gaming.infrastructure.v1.Event", remembered: int = 3, waiting: int = 2) -> Feed:
+    return Feed(Event("events.>", message), remembered=remembered, waiting=waiting)
+
+
+async def tell(made: Feed, *identifiers: str) -> None:
+    for identifier in identifiers:
+        await made.hear(Delivered(EventMessage(event_id=identifier).SerializeToString()))  # type: ignore[arg-type]
+
+
+def identifiers(frames: bytes) -> list[str]:
+    return [line[4:].decode() for line in frames.split(b"\n") if line.startswith(b"id: ")]
+
+
+async def test_a_caller_that_takes_events_too_slowly_is_ended_and_told_so() -> None:
+    listener = Listener(2)
+    for frame in (b"1", b"2", b"3", b"4"):
+        listener.put(frame)
+    assert await listener.take(0) == b""
+    assert listener.ended == "slow"
+
+
+async def test_what_waits_is_taken_together() -> None:
+    listener = Listener(2)
+    listener.put(b"1")
+    listener.put(b"2")
+    assert await listener.take(0) == b"12"
+    assert await listener.take(0) == b""
+
+
+async def test_what_waits_is_still_taken_after_the_end() -> None:
+    listener = Listener(2)
+    listener.put(b"1")
+    listener.end("end")
+    listener.put(b"2")
+    assert [await listener.take(0), await listener.take(0)] == [b"1", b""]
+
+
+async def test_so_many_events_are_remembered() -> None:
+    made = feed()
+    await tell(made, "a", "b", "c", "d")
+    assert identifiers(await made.join("b").take(0)) == ["c", "d"]
+    gap = await made.join("a").take(0)
+    assert b"event: gap" in gap
+    assert identifiers(gap) == []
+
+
+async def test_an_event_that_is_told_twice_is_heard_once() -> None:
+    made = feed()
+    listener = made.join()
+    await tell(made, "a", "a")
+    assert identifiers(await listener.take(0)) == ["a"]
+
+
+async def test_an_identifier_that_would_break_the_form_is_replaced() -> None:
+    made = feed()
+    listener = made.join()
+    await tell(made, "a\ndata: forged", "")
+    first, second = identifiers(await listener.take(0))
+    assert first.rpartition("-")[2] == "1"
+    assert second.rpartition("-")[2] == "2"
+
+
+async def test_what_is_no_event_is_passed_over() -> None:
+    made = feed()
+    listener = made.join()
+    await made.hear(Delivered(b"\xff"))  # type: ignore[arg-type]
+    assert identifiers(await listener.take(0)) == []
+
+
+async def test_events_without_an_identifier_get_one() -> None:
+    made = feed("gaming.infrastructure.v1.GetTimeReply")
+    listener = made.join()
+    for _ in range(2):
+        await made.hear(Delivered(GetTimeReply().SerializeToString()))  # type: ignore[arg-type]
+    assert len(set(identifiers(await listener.take(0)))) == 2
