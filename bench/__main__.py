@@ -1,8 +1,9 @@
 """`python -m bench`: every measurement of docs/benchmarks.md, one after the other."""
 
-from bench import certificates, reference_service, sdk, synthesis
+from bench import certificates, gateway, reference_service, sdk, synthesis
 
 synthesis.main()
 certificates.main()
 sdk.main()
 reference_service.main()
+gateway.main()

@@ -24,6 +24,7 @@ _MOST_FAULTS = 20
 _LONGEST_SHOWN = 60
 # Whatever keeps the library from taking a value; it does not always say so by its own exception.
 _REFUSALS = (json_format.ParseError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _PART = re.compile(r"([A-Za-z0-9_]+)(.*)", re.DOTALL)
 
 
@@ -43,6 +44,8 @@ def request_message(kind: type[Message], path: Mapping[str, str], query: bytes, 
     fields = _from_query(descriptor, query) if body is None else _from_body(body)
     if body is not None and query:
         raise Problem("malformed", "a request with a body gives its fields there; the query must be empty")
+    if not fields:
+        return kind(**path)  # by far the most requests: what the path gives is text already
     if path:
         _add_path(descriptor, fields, path)
     message = kind()
@@ -56,7 +59,7 @@ def request_message(kind: type[Message], path: Mapping[str, str], query: bytes, 
 def reply_json(message: Message) -> bytes:
     """Return a message as JSON; fields that hold their default are there too."""
     plain = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()
+    return _encode(plain).encode()
 
 
 def json_path(kind: type[Message], path: str) -> str:

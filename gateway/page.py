@@ -24,7 +24,7 @@ summary b { width: 4.2rem; text-align: center; border-radius: .25rem; color: #ff
 .get { background: #1c6fb8; } .post { background: #23803f; } .put, .patch { background: #9a5b00; } .delete { background: #b3303a; }
 summary span { color: var(--dim); } .who { margin-left: auto; font-size: .82rem; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0; }
-tr + tr td { border-top: 1px solid var(--line); } th { font-size: .82rem; color: var(--dim); } .kind { white-space: nowrap; }
+tr + tr td { border-top: 1px solid var(--line); } th { font-size: .82rem; color: var(--dim); } .kind { white-space: nowrap; width: 1%; padding-right: 1.5rem; }
 """
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
