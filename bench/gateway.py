@@ -108,9 +108,7 @@ async def load(port: int, seconds: float) -> tuple[float, float]:
         )
         rate, last = output.split()
         return float(rate), float(last)
-    told = await _output(
-        wrk, "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--latency", "-H", HEADER, url
-    )
+    told = await _output(wrk, "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--latency", "-H", HEADER, url)
     rates = re.findall(r"Requests/sec:\s+([\d.]+)", told)
     lasts = re.findall(r"99%\s+([\d.]+)(us|ms|s)", told)
     if not rates or not lasts or "Non-2xx" in told:

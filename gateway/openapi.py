@@ -26,18 +26,15 @@ _HEADERS = {
 }
 
 
-def document(
-    routes: Routes, *, comments: Mapping[str, str], version: str, owner_fields: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+def document(routes: Routes, *, version: str, owner_fields: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return the document.
 
     Args:
         routes: What there is.
-        comments: What is said of messages and fields, by full name.
         version: Of the gateway.
         owner_fields: Role to the field of requests that names the caller itself, and may be left out by it.
     """
-    schemas = Schemas(comments)
+    schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
     for route in sorted(routes.all, key=lambda each: (each.path, each.method)):
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas, owner_fields or {})

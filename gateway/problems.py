@@ -125,6 +125,7 @@ def of_call(error: CallError, field_path: Callable[[str], str] = str) -> Problem
         error: What became of the call.
         field_path: Says how a field that the service complains about is called in JSON.
     """
+    error = _decisive(error)
     kind = _OF_CODE[error.code]
     if isinstance(error, PermissionDeniedError) and not error.was_delivered:
         kind = "bad-gateway"  # NATS refuses the gateway itself: no fault of the caller's
@@ -141,6 +142,16 @@ def of_call(error: CallError, field_path: Callable[[str], str] = str) -> Problem
     detail = "" if violations else _for_the_caller(error)
     told = [Violation(field_path(each.field), each.description) for each in violations]
     return Problem(kind, detail, told, retry_after_seconds=retry_after)
+
+
+def _decisive(error: CallError) -> CallError:
+    """Return what to tell of: of attempts that failed the last one, where it is a failure of the service and no refusal of the request."""
+    while error.code is ErrorCode.RETRY_EXHAUSTED and error.cause is not None:
+        status = KINDS[_OF_CODE[error.cause.code]].status
+        if status < _FIRST_SERVER_ERROR and error.cause.code is not ErrorCode.RESOURCE_EXHAUSTED:
+            break
+        error = error.cause
+    return error
 
 
 def _for_the_caller(error: CallError) -> str:

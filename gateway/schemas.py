@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
 
+from proto.comments import comments
+
 Schema = dict[str, Any]
 _REFERENCE = "#/components/schemas/"
 _OPTIONAL = "Optional: "
@@ -34,14 +36,9 @@ _SCALARS: Mapping[int, Schema] = {
 
 
 class Schemas:
-    """Collects the schemas of all messages that are referred to.
+    """Collects the schemas of all messages that are referred to, with what the `.proto` files say of them."""
 
-    Args:
-        comments: What is said of messages and fields, by full name.
-    """
-
-    def __init__(self, comments: Mapping[str, str]) -> None:
-        self._comments = comments
+    def __init__(self) -> None:
         self.components: dict[str, Schema] = {}
 
     def reference(self, kind: Descriptor | EnumDescriptor) -> Schema:
@@ -62,7 +59,7 @@ class Schemas:
             "properties": {field.json_name: self.field(field) for field in kind.fields if field.name not in without},
             "additionalProperties": False,
         }
-        told = [self._comments.get(kind.full_name, "")]
+        told = [_said(kind)]
         # In words: as a schema it would have to say that a null is no value.
         told += [f"At most one of {', '.join(f.json_name for f in group.fields)}." for group in _exclusive(kind)]
         if any(told):
@@ -82,7 +79,7 @@ class Schemas:
 
     def comment(self, field: FieldDescriptor) -> str:
         """Return what is said of a field."""
-        return self._comments.get(field.full_name, "")
+        return _said(field)
 
     def is_required(self, field: FieldDescriptor) -> bool:
         """Tell whether a request must have a field: so it is unless its comment says otherwise (proto/gaming/common)."""
@@ -102,9 +99,9 @@ class Schemas:
         return dict(_SCALARS[field.cpp_type])
 
     def _enum(self, kind: EnumDescriptor) -> Schema:
-        values = {value.name: self._comments.get(f"{kind.full_name}.{value.name}") for value in kind.values}
+        values = {value.name: _said(kind, value.name) for value in kind.values}
         lines = [
-            self._comments.get(kind.full_name, ""),
+            _said(kind),
             *(f"- `{name}`: {text}" for name, text in values.items() if text),
         ]
         told = "\n".join(filter(None, lines))
@@ -113,6 +110,14 @@ class Schemas:
             "enum": [value.name for value in kind.values],
             **({"description": told} if told else {}),
         }
+
+
+def _said(kind: Descriptor | EnumDescriptor | FieldDescriptor, value: str = "") -> str:
+    """Return what the `.proto` file says of something, or of one value of an enum; nothing of what is not ours."""
+    # The stubs know no file of a field.
+    within = kind.containing_type if isinstance(kind, FieldDescriptor) else kind
+    file = cast("Descriptor", within).file
+    return comments(file.name).get(f"{kind.full_name}.{value}" if value else kind.full_name, "")
 
 
 def _exclusive(kind: Descriptor) -> list[OneofDescriptor]:

@@ -31,7 +31,6 @@ from gateway.authentication import (
 from gateway.jwks import KeySet
 from gateway.openapi import document
 from gateway.page import POLICY, page
-from gateway.proto_comments import our_comments
 from gateway.protocol import Bounds, protocol_class
 from gateway.routes import Routes
 from gateway.settings import GatewaySettings
@@ -191,9 +190,7 @@ class GatewayProcess:
 
 def pages(settings: Settings, gateway_settings: GatewaySettings, routes: Routes) -> dict[bytes, Page]:
     """Return what everyone may see besides the routes: what the routes are."""
-    described = document(
-        routes, comments=our_comments(), version=settings.version, owner_fields=gateway_settings.owner_fields
-    )
+    described = document(routes, version=settings.version, owner_fields=gateway_settings.owner_fields)
     text = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
     shown = Page(
         b"text/html; charset=utf-8",

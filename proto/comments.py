@@ -38,9 +38,10 @@ def _of(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             scope = [package[1]]
         elif block := _BLOCK.match(line):
             kind, name, is_closed = block.groups()
-            # The members of a oneof are fields of the message around it.
+            # The members of a oneof are fields of the message around it, and it has no name in JSON.
             scope.append("" if kind == "oneof" else name)
-            yield _name(scope), " ".join(said)
+            if kind != "oneof":
+                yield _name(scope), " ".join(said)
             if is_closed:
                 scope.pop()
         elif line.startswith("}"):

@@ -24,7 +24,6 @@ from google.protobuf.message import Message
 from catalog import load_catalog, load_environment
 from catalog.cluster import cluster_request
 from catalog.contract import gateway_routes, service_contract
-from gateway.proto_comments import our_comments
 from gateway.schemas import Schemas
 from nats_platform.configuration import Place, render
 from nats_platform.permissions import wanted_users
@@ -39,7 +38,7 @@ GATEWAY = "http-nats-gateway"
 API_KEYS = {role: f"{role}-key-of-the-tests-0123456789" for role in ("player", "operator", "admin")}
 """The key of each role."""
 WAIT_SECONDS = 30
-_SCHEMAS = Schemas(our_comments())
+_SCHEMAS = Schemas()
 
 Answer = Callable[[Any, Context], Awaitable[Message]]
 

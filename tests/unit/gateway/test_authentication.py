@@ -169,7 +169,7 @@ class TestKeySet:
         path.write_text(key_set(public("EdDSA", "other")))
         clock.now += REFRESH_SECONDS
         async with asyncio.timeout(10):
-            while await keys.get("old") is not None:  # does not wait for the reading that it begins
+            while await keys.get("old") is not None:  # noqa: ASYNC110  # it does not wait for the reading that it begins
                 await asyncio.sleep(0)
 
     async def test_the_last_keys_hold_while_they_cannot_be_read_again_but_not_for_ever(self, tmp_path: Path) -> None:

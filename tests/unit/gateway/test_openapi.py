@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from syrupy.assertion import SnapshotAssertion
 
 from catalog.contract import gateway_routes
+from gateway import schemas
 from gateway.openapi import document
 from gateway.page import page
-from gateway.proto_comments import our_comments
 from gateway.routes import Routes
-from tests.gateway_world import CATALOG, GATEWAY, ROOT, contract_of
+from proto.comments import comments
+from tests.gateway_world import CATALOG, GATEWAY, contract_of
 
 ROUTES = Routes.from_json(gateway_routes(CATALOG), contract_of(GATEWAY))
-DOCUMENT = document(ROUTES, comments=our_comments(), version="1.2.3", owner_fields={"player": "player_id"})
+DOCUMENT = document(ROUTES, version="1.2.3", owner_fields={"player": "player_id"})
 
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -90,36 +87,6 @@ def test_every_message_and_field_is_explained() -> None:
             assert each.get("description") or name == "Problem", f"{name}.{field}"
 
 
-def test_comments_are_what_the_compiler_of_protobuf_finds(tmp_path: Path) -> None:
-    target = tmp_path / "all.pb"
-    files = sorted(str(path) for path in (ROOT / "proto/gaming").rglob("*.proto"))
-    arguments = [f"--proto_path={ROOT / 'proto'}", "--include_source_info", f"--descriptor_set_out={target}", *files]
-    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *arguments], check=True)
-    found: dict[str, str] = {}
-    for file in FileDescriptorSet.FromString(target.read_bytes()).file:
-        for place in file.source_code_info.location:
-            name = named(file, list(place.path)) if place.leading_comments else None
-            if name:
-                found[name] = " ".join(line.strip() for line in place.leading_comments.strip().split("\n"))
-    assert our_comments() == found
-
-
-def named(file: Any, path: list[int]) -> str | None:
-    """Return the full name of what a place in a file declares, by the numbers of descriptor.proto."""
-    match path:
-        case [4, message]:
-            return f"{file.package}.{file.message_type[message].name}"
-        case [4, message, 2, field]:
-            return f"{file.package}.{file.message_type[message].name}.{file.message_type[message].field[field].name}"
-        case [4, message, 8, _]:  # a oneof has no name in JSON: what is said of it counts as said of the message
-            return None
-        case [5, enum]:
-            return f"{file.package}.{file.enum_type[enum].name}"
-        case [5, enum, 2, value]:
-            return f"{file.package}.{file.enum_type[enum].name}.{file.enum_type[enum].value[value].name}"
-    return None
-
-
 class Page(HTMLParser):
     """What a page holds that could do or fetch something, and where it leads."""
 
@@ -153,12 +120,15 @@ def test_every_link_of_the_page_leads_somewhere(shown: Page) -> None:
     assert {link for link in shown.links if link != "/openapi.json"} <= {f"#{name}" for name in shown.ids}
 
 
-def test_what_a_comment_says_is_text_and_no_html() -> None:
-    hostile = {name: f"<script>{text}" for name, text in our_comments().items()}
-    assert b"<script>" not in page(document(ROUTES, comments=hostile, version="<b>"))
+def test_what_a_comment_says_is_text_and_no_html(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schemas, "comments", lambda file: {k: f"<script>{v}" for k, v in comments(file).items()})
+    shown = page(document(ROUTES, version="<b>"))
+    assert b"<script>" not in shown
+    assert b"&lt;script&gt;" in shown
 
 
-def test_without_the_files_there_is_a_document_without_explanations() -> None:
-    bare = document(ROUTES, comments={}, version="1")
+def test_what_nothing_is_said_of_is_documented_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schemas, "comments", lambda _: {})
+    bare = document(ROUTES, version="1")
     assert bare["paths"].keys() == DOCUMENT["paths"].keys()
     page(bare)

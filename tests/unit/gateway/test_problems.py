@@ -12,13 +12,20 @@ from sdk import (
     CallError,
     CircuitOpenError,
     ErrorCode,
+    InternalServiceError,
+    NotFoundError,
     PayloadTooLargeError,
     PermissionDeniedError,
     RequestCancelledError,
+    ResourceExhaustedError,
     RetryExhaustedError,
     ServiceTimeoutError,
     ServiceUnavailableError,
 )
+
+
+def exhausted(*errors: CallError) -> RetryExhaustedError:
+    return RetryExhaustedError("all failed", errors=errors)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +34,13 @@ from sdk import (
         (ServiceUnavailableError("no responders"), 503, b"1"),
         (ServiceUnavailableError("full", retry_after_seconds=2.2), 503, b"3"),
         (CircuitOpenError("open", retry_after_seconds=41.0), 503, b"41"),
-        (RetryExhaustedError("all failed", errors=[ServiceTimeoutError("late")]), 503, b"1"),
+        (RetryExhaustedError("all failed"), 503, b"1"),
+        (exhausted(ServiceUnavailableError("away"), ServiceTimeoutError("late")), 504, None),
+        (exhausted(ServiceTimeoutError("late"), ServiceUnavailableError("away", retry_after_seconds=7)), 503, b"7"),
+        (exhausted(InternalServiceError("failed")), 502, None),
+        (exhausted(ResourceExhaustedError("full", retry_after_seconds=9)), 429, b"9"),
+        (exhausted(exhausted(ServiceTimeoutError("the service behind it was late"))), 504, None),
+        (exhausted(NotFoundError("of what the service asked in its turn")), 503, b"1"),
         (ServiceTimeoutError("late"), 504, None),
         (BulkheadFullError("full", is_local=True), 429, b"1"),
         (PayloadTooLargeError("too large"), 413, None),
