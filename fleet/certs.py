@@ -73,15 +73,15 @@ def open_certificates(catalog: Catalog, environment: Environment, address: str |
         request,
         S3Store(bucket, account.s3),
         _kept_passphrase(account, environment.name),
-        lambda: _NOBODY if address else _observed(account, environment),
+        lambda: _NOBODY if address else observed(account, environment),
     )
 
 
 _NOBODY = Observed(None, ("nobody looks at the wire of another store than the environment's own",))
 
 
-def _observed(account: Account, environment: Environment) -> Observed:
-    """Have the deployment's function look: it may ask the nodes, which a person need not."""
+def observed(account: Account, environment: Environment) -> Observed:
+    """Have the deployment's function look at the wire: it may ask the nodes, which a person need not."""
     if not environment.nats.wait_for_nodes:
         return Observed(None, (f"no node answers in {environment.name} (nats.wait_for_nodes is false)",))
     told = ask(account, names.certificates_function(environment.name), {"task": "observe"})

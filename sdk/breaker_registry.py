@@ -83,6 +83,18 @@ class BreakerRegistry:
         """Return every breaker as it is at this moment."""
         return [breaker.snapshot() for breaker in self._breakers.values()]
 
+    def settings(self) -> dict[str, str]:
+        """Return what every breaker is made with, as text."""
+        return {
+            "failure_threshold": str(self._failure_threshold),
+            "recovery_seconds": f"{self._recovery_seconds:g}",
+            "success_threshold": str(self._success_threshold),
+        }
+
+    def not_closed(self) -> list[str]:
+        """Return the names of those that hold calls back now, or try carefully."""
+        return [breaker.name for breaker in self._breakers.values() if breaker.state is not CircuitState.CLOSED]
+
     def __len__(self) -> int:
         return len(self._breakers)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sdk.breaker_registry import BreakerRegistry
 from sdk.nats_client import QUEUE_GROUP, NATSClient
 from sdk.subscription import Delivery
 
@@ -65,7 +66,8 @@ class Discovery:
         description: str,
         endpoints: Mapping[str, EndpointStatistics],
     ) -> None:
-        self._identity: dict[str, object] = {"name": name, "id": instance, "version": version, "metadata": {}}
+        self._identity: dict[str, object] = {"name": name, "id": instance, "version": version}
+        self._breakers: BreakerRegistry | None = None
         self._name = name
         self._instance = instance
         self._description = description
@@ -74,13 +76,22 @@ class Discovery:
 
     async def subscribe(self, client: NATSClient) -> None:
         """Listen: to questions to all services, to those of this name, and to this instance."""
+        self._breakers = client.breakers
         for verb in _VERBS:
             for subject in (f"$SRV.{verb}", f"$SRV.{verb}.{self._name}", f"$SRV.{verb}.{self._name}.{self._instance}"):
                 await client.subscribe(subject, self._answer)
 
+    def _metadata(self) -> dict[str, str]:
+        """Return what its circuit breakers are set to, and which of them are not closed."""
+        if self._breakers is None:
+            return {}
+        told = {f"circuit_breaker.{name}": value for name, value in self._breakers.settings().items()}
+        return {**told, "circuit_breaker.not_closed": " ".join(self._breakers.not_closed())}
+
     async def _answer(self, delivery: Delivery) -> None:
         verb = delivery.subject.split(".")[1]
-        answer = {"type": f"io.nats.micro.v1.{verb.lower()}_response", **self._identity}
+        kind = f"io.nats.micro.v1.{verb.lower()}_response"
+        answer = {"type": kind, **self._identity, "metadata": self._metadata()}
         if verb == "INFO":
             answer |= {
                 "description": self._description,

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
+from sdk.circuit_breaker import Transition
 from sdk.errors import CallError
 from sdk.trace import current_trace
 
@@ -51,6 +52,19 @@ def configure_logging(*, service: str, environment: str, level: int = logging.IN
     handler.setFormatter(JsonFormatter(service=service, environment=environment))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("asyncio").addFilter(lambda record: _NOISE not in record.getMessage())
+
+
+def log_transition(transition: Transition) -> None:
+    """Log that a circuit breaker has changed its state."""
+    _log.warning(
+        "a circuit breaker changed its state",
+        extra={
+            "circuit": transition.name,
+            "old": transition.old.value,
+            "new": transition.new.value,
+            "reason": transition.reason,
+        },
+    )
 
 
 class ErrorLog:

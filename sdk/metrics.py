@@ -107,7 +107,7 @@ class Metrics:
         self._write(json.dumps({**line, **self._dimensions, **values}, separators=(",", ":")))
 
     async def run(self, interval_seconds: float = 60.0) -> None:
-        """Write once a minute, until cancelled."""
+        """Write now, so that the metrics are there from the start, and then once a minute, until cancelled."""
         while True:
-            await asyncio.sleep(interval_seconds)
             self.flush()
+            await asyncio.sleep(interval_seconds)

@@ -44,7 +44,7 @@ from sdk.errors import (
 from sdk.framing import header_lines
 from sdk.jetstream_errors import translate
 from sdk.link import Link, LinkSettings
-from sdk.logs import ErrorLog
+from sdk.logs import ErrorLog, log_transition
 from sdk.metrics import Metrics
 from sdk.pipeline import Call, Pipeline, classify
 from sdk.retry import RetryBudget, RetryPolicy
@@ -118,6 +118,7 @@ class NATSClient:
         self.metrics = metrics or Metrics(service=settings.service, environment=settings.environment)
         self.breakers = breakers or BreakerRegistry(classify=classify)
         self.breakers.add_listener(self.metrics.circuit_changed)
+        self.breakers.add_listener(log_transition)
         self._error_log = ErrorLog()
         self._link = Link(
             link or LinkSettings(settings.service, settings.inbox_prefix, settings.servers),

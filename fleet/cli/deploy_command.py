@@ -14,6 +14,7 @@ from fleet.cli.progress import PrintedProgress
 from fleet.cli.verification import print_report
 from fleet.deploy.flow import Request, deploy
 from fleet.verify.run import verify
+from fleet.verify.scope import scope_of
 
 app = new_app("Deploy the whole catalog to an environment, and verify it.")
 
@@ -44,7 +45,7 @@ def command(
     with ended_by_signals():
         account = deploy(request, progress)
         with progress.step("verify what is deployed"):
-            report = verify(request.catalog, environment, account)
+            report = verify(scope_of(request.catalog, environment, account))
     say("")
     print_report(report, output)
     if not report.good:

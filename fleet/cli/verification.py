@@ -29,6 +29,10 @@ _PLATFORM = {
     "subscription": "subscriptions",
     "alarm": "stray alarms",
     "alert": "test alert",
+    "certificate": "certificates",
+    "wire": "NATS on the wire",
+    "gateway": "gateway",
+    "error": "errors",
     "docs": "documentation",
     "load-test": "load test",
 }

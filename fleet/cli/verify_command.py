@@ -16,7 +16,7 @@ from fleet.cli.output import new_app
 from fleet.cli.progress import PrintedProgress
 from fleet.cli.verification import print_report
 from fleet.verify.run import verify
-from fleet.verify.scope import Scope
+from fleet.verify.scope import scope_of
 from fleet.verify.send_alert import send_test_alert
 
 app = new_app("Compare an environment with the catalog.")
@@ -28,19 +28,22 @@ def command(
     catalog: CatalogOption = DEFAULT_CATALOG,
     output: FormatOption = "text",
     *,
+    gateway: Annotated[
+        str | None,
+        typer.Option("--gateway", metavar="URL", help="Ask every service through the gateway at this address, too."),
+    ] = None,
     send: Annotated[
         bool,
         typer.Option("--send-test-alert", help="Force one alarm, and prove that its message is delivered (AWS only)."),
     ] = False,
 ) -> None:
-    """Compare an environment with the catalog; exit 1 where anything is wanting."""
+    """Compare an environment with the catalog, and score its readiness; exit 1 where anything is wanting."""
     environment = load_environment(env)
-    account = open_account(environment)
-    entries = load_catalog(catalog)
-    report = verify(entries, environment, account)
+    scope = scope_of(load_catalog(catalog), environment, open_account(environment), gateway)
+    report = verify(scope)
     if send:
         with ended_by_signals(), PrintedProgress().step("send a test alert") as step:
-            sent = send_test_alert(Scope(entries, environment, account), step)
+            sent = send_test_alert(scope, step)
         report = replace(report, checks=(*report.checks, *sent))
     print_report(report, output)
     if not report.good:

@@ -12,25 +12,28 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from catalog import names
 from catalog.catalog import Catalog
-from catalog.environment import Environment
-from fleet.account import Account
 from fleet.errors import InputError
 from fleet.verify.alarms import SeenAlarms, check_alarms
 from fleet.verify.cache import check_cache
+from fleet.verify.certificates import check_certificates
 from fleet.verify.check import Check
 from fleet.verify.documentation import check_documentation
+from fleet.verify.gateway import check_gateway
 from fleet.verify.load_test import check_load_test
 from fleet.verify.nats import check_nats
 from fleet.verify.platform import check_log_group, check_log_streams, check_repositories, check_stacks
+from fleet.verify.reports import check_reports
 from fleet.verify.scope import Scope
 from fleet.verify.services import SeenServices, ServiceCounts, check_services
 from fleet.verify.topics import check_topics
+from fleet.verify.wire import check_wire
 
 T = TypeVar("T")
 
 Look = Callable[[Scope], list[Check]]
 PROOFS: Mapping[str, Look] = {"docs": check_documentation, "load-test": check_load_test}
 
+_LOOKS_AT_ONCE = 16
 _REQUESTS_AT_ONCE = 16
 _ALARMS_A_SERVICE = len(names.ALARM_KINDS)
 _NUMBERS = {1: "one replica", 2: "two replicas", 3: "three replicas", 4: "four replicas"}
@@ -95,19 +98,16 @@ class Report:
         return f"{deployed}; {alarms}" + (f"; {wanting} of {len(self.checks)} checks found wanting" if wanting else "")
 
 
-def verify(catalog: Catalog, environment: Environment, account: Account, proofs: Mapping[str, Look] = PROOFS) -> Report:
+def verify(scope: Scope, proofs: Mapping[str, Look] = PROOFS) -> Report:
     """Compare an environment with the catalog.
 
     Args:
-        catalog: What should be there.
-        environment: Where.
-        account: What is there.
+        scope: What should be there, and where it should be.
         proofs: What else is looked at for the scorecard, and never for the verdict.
 
     Raises:
         InputError: The account cannot be read at all.
     """
-    scope = Scope(catalog, environment, account)
     looks: dict[str, Callable[[], list[Check]]] = {
         "topics": lambda: check_topics(scope),
         "stacks": lambda: check_stacks(scope),
@@ -115,10 +115,14 @@ def verify(catalog: Catalog, environment: Environment, account: Account, proofs:
         "logs": lambda: check_log_group(scope),
         "nats": lambda: check_nats(scope),
         "cache": lambda: check_cache(scope),
+        "certificates": lambda: check_certificates(scope),
+        "wire": lambda: check_wire(scope),
+        "gateway": lambda: check_gateway(scope),
+        "reports": lambda: check_reports(scope),
         **{subject: partial(look, scope) for subject, look in proofs.items()},
     }
     # Two pools: a look that waits for its own requests must not keep a place that they need.
-    with ThreadPoolExecutor() as looking, ThreadPoolExecutor(_REQUESTS_AT_ONCE) as requests:
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as looking, ThreadPoolExecutor(_REQUESTS_AT_ONCE) as requests:
         services = looking.submit(_seen, "services", lambda: check_services(scope, requests), SeenServices)
         alarms = looking.submit(_seen, "alarms", lambda: check_alarms(scope), SeenAlarms)
         rest = [looking.submit(_seen, subject, look, list[Check]) for subject, look in looks.items()]
@@ -127,11 +131,11 @@ def verify(catalog: Catalog, environment: Environment, account: Account, proofs:
         seen_alarms = alarms.result()
         platform = [check for future in rest for check in future.result()]
     checks = (*seen.checks, *seen_alarms.checks, *platform, *streams)
-    rows = _rows(catalog, environment.name, checks, seen, seen_alarms)
+    rows = _rows(scope.catalog, scope.name, checks, seen, seen_alarms)
     return Report(
-        environment.name,
-        account.account_id,
-        account.region,
+        scope.name,
+        scope.account.account_id,
+        scope.account.region,
         scope.claims_tasks,
         scope.claims_nodes,
         scope.claims_cache,

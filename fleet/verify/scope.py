@@ -8,6 +8,8 @@ from catalog import names
 from catalog.catalog import Catalog
 from catalog.environment import Environment
 from fleet.account import Account
+from fleet.errors import InputError
+from fleet.local.plane.client import LocalPlane, RunningPlane
 from fleet.verify.check import Checks
 
 STACK_PARTS = ("network", "images", "monitoring", "certificates", "nats", "cache")
@@ -23,6 +25,10 @@ class Scope:
     catalog: Catalog
     environment: Environment
     account: Account
+    plane: RunningPlane | None = None
+    """What runs the local environment's tasks and nodes, where it does."""
+    gateway: str | None = None
+    """The address of the gateway, where it can be reached from here."""
 
     @property
     def name(self) -> str:
@@ -31,18 +37,22 @@ class Scope:
 
     @property
     def claims_tasks(self) -> bool:
-        """Whether tasks run there; the local AWS keeps services without anything behind them."""
-        return not self.account.is_local
+        """Whether tasks run there; without its plane the local AWS keeps services without anything behind them."""
+        return self._runs
 
     @property
     def claims_nodes(self) -> bool:
         """Whether NATS nodes run there that answer."""
-        return self.environment.nats.wait_for_nodes and not self.account.is_local
+        return self.environment.nats.wait_for_nodes and self._runs
 
     @property
     def claims_cache(self) -> bool:
         """Whether a cache is there that answers."""
-        return self.environment.cache.prove_passwords and not self.account.is_local
+        return self.environment.cache.prove_passwords and self._runs and (self.plane is None or self.plane.has_cache)
+
+    @property
+    def _runs(self) -> bool:
+        return self.plane is not None or not self.account.is_local
 
     def checks(self) -> Checks:
         """Return a place for checks whose remedy is a deployment."""
@@ -60,3 +70,33 @@ class Scope:
     def topic_arn(self) -> str:
         """ARN of the topic that every alarm acts on."""
         return self.arn("sns", names.alerts_topic(self.name))
+
+
+def scope_of(catalog: Catalog, environment: Environment, account: Account, gateway: str | None = None) -> Scope:
+    """Return the scope of an environment, with what runs on this machine where it is the local one.
+
+    Args:
+        catalog: What should be there.
+        environment: Where it should be.
+        account: Where that is.
+        gateway: Address of the gateway, where the user knows one.
+
+    Raises:
+        InputError: The address is none.
+    """
+    if gateway is not None and not gateway.startswith(("https://", "http://")):
+        raise InputError(f"--gateway is an address such as https://gateway.example.com, got {gateway!r}")
+    plane = LocalPlane().running() if account.is_local else None
+    if gateway is None and plane is not None:
+        gateway = _local_gateway(catalog, plane)
+    return Scope(catalog, environment, account, plane, gateway)
+
+
+def _local_gateway(catalog: Catalog, plane: RunningPlane) -> str | None:
+    """Return where a gateway listens on this machine."""
+    doors = {service.name for service in catalog.enabled if catalog.is_gateway(service)}
+    for service in plane.ask("status")["tasks"]["services"]:
+        for task in service["tasks"] if service["name"] in doors else ():
+            if task["health"] == "HEALTHY":
+                return f"http://127.0.0.1:{task['ports']['GATEWAY_PORT']}"
+    return None

@@ -32,10 +32,15 @@ FAMILIES: Mapping[str, Category] = {
     "alarm": Category.MONITORING,
     "alarms": Category.MONITORING,
     "alert": Category.MONITORING,
+    "breaker": Category.CIRCUIT_BREAKERS,
     "cache": Category.INFRASTRUCTURE,
+    "certificate": Category.TLS,
+    "certificates": Category.TLS,
     "cluster": Category.INFRASTRUCTURE,
     "container": Category.INFRASTRUCTURE,
     "docs": Category.DOCUMENTATION,
+    "error": Category.ERROR_HANDLING,
+    "gateway": Category.SERVICES,
     "health-check": Category.HEALTH_CHECKS,
     "key": Category.MONITORING,
     "load-test": Category.LOAD_TESTING,
@@ -45,6 +50,7 @@ FAMILIES: Mapping[str, Category] = {
     "logging": Category.MONITORING,
     "logs": Category.MONITORING,
     "nats": Category.INFRASTRUCTURE,
+    "reports": Category.MONITORING,
     "repositories": Category.INFRASTRUCTURE,
     "repository": Category.INFRASTRUCTURE,
     "secret": Category.SERVICES,
@@ -57,6 +63,7 @@ FAMILIES: Mapping[str, Category] = {
     "topic": Category.MONITORING,
     "topics": Category.MONITORING,
     "variable": Category.SERVICES,
+    "wire": Category.TLS,
 }
 """Of every check whose id begins so, up to the first dot."""
 
@@ -68,6 +75,7 @@ EXCEPTIONS: Mapping[str, Category] = {
     "nats.alarm-actions": Category.MONITORING,
     "cache.encrypted-in-transit": Category.TLS,
     "nats.tls": Category.TLS,
+    "wire.answers": Category.SERVICES,
     # The network around a service, not the service.
     "service.capacity": Category.INFRASTRUCTURE,
     "service.load-balancer": Category.INFRASTRUCTURE,

@@ -5,7 +5,9 @@ The literals repeat what the checks derive: that is their point.
 
 from __future__ import annotations
 
+import functools
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,10 @@ import boto3
 from catalog import Catalog, Environment, load_catalog
 from catalog.cluster import cluster_request
 from catalog.environment import Alerts, Nats, Subscription
+from catalog.identities import certificate_request
 from fleet.account import Account
+from tests.certificates import PASSPHRASE
+from tls import CertificateRequest, DirectoryStore, Issuer, Passphrase, bring_about
 
 SMALL = Path(__file__).parents[2] / "cases" / "good" / "small.yaml"
 ACCOUNT = "123456789012"
@@ -25,6 +30,7 @@ FALLBACK = f"arn:aws:sns:{REGION}:{ACCOUNT}:gaming-system-alerts-fallback-test"
 NATS = ",".join(f"tls://nats-{number}.nats.gaming-system.internal:4222" for number in (1, 2, 3))
 NODES = ("nats-1", "nats-2", "nats-3")
 NATS_BUCKET = f"gaming-system-test-nats-{ACCOUNT}-{REGION}"
+CERTIFICATES = f"gaming-system-test-certificates-{ACCOUNT}-{REGION}"
 NATS_ALARMS = (
     "leaderless", "routes-missing", "slow-consumers", "disk", "memory", "store", "authentication-failures",
     "replica-lag", "unhealthy", "backup-age", "node-down",
@@ -57,6 +63,17 @@ def environment(**changes: Any) -> Environment:
         alerts=Alerts(subscriptions=[Subscription(protocol="email", parameter="alerts/email")]),
     )
     return base.model_copy(update=changes)
+
+
+@functools.cache
+def _pointers() -> dict[str, bytes]:
+    """Issue every certificate once; that is what the bucket says of each."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = DirectoryStore(Path(folder))
+        request = CertificateRequest.from_plain(certificate_request(catalog(), "test"))
+        bring_about(Issuer(store, lambda: Passphrase(PASSPHRASE), requester="a test"), request)
+        keys = [key for key in store.keys("") if key.endswith("/current.json") and not key.startswith("ca/")]
+        return {key: stored.data for key in keys if (stored := store.read(key))}
 
 
 class WithoutTasks(Account):
@@ -145,6 +162,9 @@ class RightAccount:
                 self.put_alarm(service, kind)
         self.build_nats()
         self.build_cache()
+        self.s3.create_bucket(Bucket=CERTIFICATES)
+        for key, pointer in _pointers().items():
+            self.s3.put_object(Bucket=CERTIFICATES, Key=key, Body=pointer)
         return self
 
     def build_cache(self) -> None:

@@ -37,7 +37,7 @@ Break = Callable[[RightAccount], Any]
 
 
 def look(right: RightAccount, **changes: Any) -> Report:
-    return verify(catalog(), environment(**changes), WithoutTasks(right.session, ACCOUNT), proofs={})
+    return verify(Scope(catalog(), environment(**changes), WithoutTasks(right.session, ACCOUNT)), proofs={})
 
 
 def wanting(report: Report) -> set[tuple[str, str]]:
@@ -532,7 +532,7 @@ def test_running_tasks_count_where_tasks_run(right: RightAccount, monkeypatch: p
         "fleet.verify.services._read_tasks", lambda _scope: [_task(GAME, "1", "HEALTHY"), _task(GAME, "2", "UNHEALTHY")]
     )
     right.logs.create_log_stream(logGroupName="/ecs/gaming-system-nats-test", logStreamName=f"{GAME}/{GAME}/1")
-    report = verify(catalog(), environment(), right.account)
+    report = verify(Scope(catalog(), environment(), right.account), proofs={})
     found = {(check.id, check.subject): check.found for check in report.wanting}
     assert found["service.healthy-count", GAME] == "1"
     assert found["service.running-count", GATEWAY] == "0"
