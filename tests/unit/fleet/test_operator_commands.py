@@ -102,6 +102,7 @@ def deployed(right: RightAccount, monkeypatch: pytest.MonkeyPatch) -> RightAccou
     for module in ("verify_command", "images_commands", "destroy_command"):
         monkeypatch.setattr(f"fleet.cli.{module}.load_environment", lambda _: environment())
         monkeypatch.setattr(f"fleet.cli.{module}.open_account", lambda _: WithoutTasks(right.session, ACCOUNT))
+    monkeypatch.setattr("fleet.verify.scope.LocalPlane.running", lambda _: None)
     return right
 
 
