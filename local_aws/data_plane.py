@@ -80,6 +80,12 @@ def current() -> DataPlane | None:
     return plane if plane and time.monotonic() - plane.heard < SILENT_SECONDS else None
 
 
+def minute_seconds() -> float | None:
+    """Return how long a minute takes, as long as a plane is there to measure anything."""
+    plane = current()
+    return plane.minute_seconds if plane else None
+
+
 def tell(told: Mapping[str, Any]) -> None:
     """Take what a plane tells; without a control address it takes its leave."""
     plane = DataPlane(told, time.monotonic())

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
+from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -17,6 +18,8 @@ from moto.moto_server.werkzeug_app import BackendRequest, DomainDispatcherApplic
 from werkzeug.exceptions import HTTPException
 
 _MOST_LOOKS = 5
+_LINKS = ("ConfirmSubscription", "Unsubscribe")
+_COLONS = 3  # of an ARN that has a region
 log = logging.getLogger(__name__)
 
 StartResponse = Callable[..., Any]
@@ -46,6 +49,17 @@ class Dispatcher(DomainDispatcherApplication):
         if host not in self._backends:
             self._backends[host] = super().get_backend_for_host(host)
         return self._backends[host]
+
+    def infer_service_region_host(self, environ: dict[str, Any], path: str) -> str | None:
+        """Return the host that a request without one is for: the links in SNS's messages are followed without a signature."""
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        if "HTTP_AUTHORIZATION" not in environ and (
+            path.startswith("/SimpleNotificationService-") or query.get("Action", [""])[0] in _LINKS
+        ):
+            arn = query.get("TopicArn", query.get("SubscriptionArn", ["arn:aws:sns:us-east-1"]))[0]
+            return f"sns.{arn.split(':')[3]}.amazonaws.com" if arn.count(":") >= _COLONS else None
+        host: str | None = super().infer_service_region_host(environ, path)
+        return host
 
 
 def _own_application(view: Callable[..., Any]) -> Flask:

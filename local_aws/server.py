@@ -31,6 +31,7 @@ from local_aws.resources import moto_repairs
 from local_aws.resources.registry import handler_for
 from local_aws.schemas import schema_for
 from local_aws.state import StateDirectory
+from local_aws.watch.watch import Watch
 from local_aws.wire import CloudFormationApi
 from local_aws.world import World
 
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 _READING = ("Describe", "Get", "List", "Head", "BatchGet", "AssumeRole", "Simulate", "Validate")
+# What comes all the time: a save for each would keep the disk busy, and the next one takes it along.
+_PASSING = ("PutMetricData", "PutLogEvents")
+_PATH = re.compile(r"/service/\w+/operation/(\w+)")  # in the protocol that boto3 speaks with CloudWatch
 _ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
 
 
@@ -65,14 +69,16 @@ class Gated:
             # It comes every second and changes nothing that is kept; what does touches the keeper itself.
             with self._gate.request():
                 return data_plane.application(environ, start_response)
-        reads = environ.get("REQUEST_METHOD") in {"GET", "HEAD", "OPTIONS"} or _operation(environ).startswith(_READING)
+        by_link = "Action=" in environ.get("QUERY_STRING", "")
+        reads = environ.get("REQUEST_METHOD") in {"GET", "HEAD", "OPTIONS"} and not by_link
+        passes = reads or _operation(environ).startswith(_READING + _PASSING)
         if "/cloudformation/aws4_request" in environ.get("HTTP_AUTHORIZATION", ""):
             # Our own API holds the gate itself, since it lets some callers wait for a stack.
             answer = self._application(environ, start_response)
         else:
             with self._gate.request():
                 answer = self._application(environ, start_response)
-        if not reads:
+        if not passes:
             self._keeper.touch()
         return answer
 
@@ -80,6 +86,8 @@ class Gated:
 def _operation(environ: dict[str, Any]) -> str:
     """Return the name of the operation, where the request's head or form tells it; the form is put back to be read again."""
     target: str = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+    if path := _PATH.fullmatch(environ.get("PATH_INFO", "")):
+        target = path.group(1)
     length = int(environ.get("CONTENT_LENGTH") or 0)
     if target or not length or not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
         return target
@@ -111,12 +119,14 @@ class LocalAws:
         clients = ServerClients(self.endpoint, InProcess(application))
         world = World(handler_for, clients, gate, self._keeper.commit, stacks=stacks)
         self._operations = Operations(world)
+        self._watch = Watch(self.endpoint, gate, data_plane.minute_seconds, self._keeper.touch)
         CloudFormationApi.engine = Requests(self._operations)
         self._server.app = application
 
     def serve(self) -> None:
         """Answer requests until `stop` is called from another thread."""
         self._keeper.start()
+        self._watch.start()
         self._directory.publish(
             {
                 "endpoint": self.endpoint,
@@ -132,6 +142,7 @@ class LocalAws:
         try:
             self._server.serve_forever(poll_interval=0.1)
         finally:
+            self._watch.stop()
             self._keeper.stop()
             self._directory.retract()
 

@@ -23,6 +23,7 @@ from local_aws.resources.moto_repairs import (
     logs,
     s3,
     secretsmanager,
+    sns,
     ssm,
     ssm_associations,
 )
@@ -44,6 +45,7 @@ _MODULES = (
     logs,
     s3,
     secretsmanager,
+    sns,
     ssm,
     ssm_associations,
 )

@@ -1,6 +1,7 @@
-"""CloudWatch Logs: a filter that is put again replaces itself, and the key of a group can be changed.
+"""CloudWatch Logs: metrics in log lines, streams that are bounded, filters that replace themselves, and the key of a group.
 
-moto 5.2.5 adds a second metric filter of the same name behind the first, and has no AssociateKmsKey and DisassociateKmsKey.
+moto 5.2.5 makes no metrics of lines in the embedded metric format, and keeps every line for ever. It adds a second metric filter of
+the same name behind the first, and has no AssociateKmsKey and DisassociateKmsKey.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ from typing import Any
 
 from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.metric_filters import MetricFilters
-from moto.logs.models import LogGroup
+from moto.logs.models import LogGroup, LogsBackend, LogStream
 from moto.logs.responses import LogsResponse
 
 from local_aws.resources.moto_repairs.patching import add, around
+from local_aws.watch.embedded_metrics import metrics_in
+from local_aws.watch.measuring import measure
+
+MOST_EVENTS = 2000  # of one stream
 
 
 def _group(response: LogsResponse) -> LogGroup:
@@ -45,3 +50,19 @@ def apply() -> None:
     ) -> None:
         filters.delete_filter(name, group)
         original(filters, name, pattern, group, transformations)
+
+    @around(LogsBackend, "put_log_events")
+    def put_log_events(
+        original: Callable[..., Any], backend: LogsBackend, group: str, stream: str, events: list[dict[str, Any]]
+    ) -> Any:
+        answer = original(backend, group, stream, events)
+        for event in events:
+            for metric, sample in metrics_in(event["message"]):
+                measure(backend.account_id, backend.region_name, metric, sample)
+        return answer
+
+    @around(LogStream, "put_log_events")
+    def bounded(original: Callable[..., str], stream: LogStream, events: list[dict[str, Any]]) -> str:
+        token = original(stream, events)
+        del stream.events[:-MOST_EVENTS]
+        return token
