@@ -63,8 +63,10 @@ lock: setup ## Resolve requirements.in and package.json anew
 		--no-emit-find-links --custom-compile-command "make lock" --upgrade --quiet --output-file requirements.txt
 	uv pip compile requirements-functions.in --constraint requirements.txt --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --output-file requirements-functions.txt
-	uv pip compile requirements-runtime.in --constraint requirements.txt --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --output-file requirements-runtime.txt
+	for image in runtime gateway; do \
+		uv pip compile requirements-$$image.in --constraint requirements.txt --universal --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet \
+			--output-file requirements-$$image.txt || exit 1; done
 	npm install --package-lock-only --ignore-scripts
 
 clean: ## Remove everything that can be made again; the local AWS stops first

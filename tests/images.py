@@ -203,7 +203,15 @@ def _install(lock: Path, target: Path) -> None:
             if ".." not in file.parts and file.suffix != ".pyc":
                 place = target / file
                 place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(str(file.locate()), place)
+                _lay(str(file.locate()), place)
+
+
+def _lay(source: str, place: Path) -> None:
+    """Link a file where that can be, for there are thousands, and nothing writes to them; else copy it."""
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copy(source, place)
 
 
 def _mounts() -> tuple[str, ...]:

@@ -94,7 +94,7 @@ class TestServices:
         assert [service.name for service in SERVICES if CATALOG.is_gateway(service)] == ["http-nats-gateway"]
 
     def test_run_the_reference_runtime_until_they_have_an_image(self) -> None:
-        assert {(s.image.repository, s.image.tag, s.image.digest) for s in SERVICES} == {
+        assert {(s.image.repository, s.image.tag, s.image.digest) for s in SERVICES if not CATALOG.is_gateway(s)} == {
             ("reference-service", "0.1.0", None)
         }
 
