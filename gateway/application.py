@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from gateway.authentication import NOBODY, Authenticator, Principal
+from gateway.authentication import NOBODY, VERIFIER, Authenticator, Principal
 from gateway.cors import Cors
 from gateway.events import Feed, stream
 from gateway.exchange import Exchange, GoneError, Receive, Response, Scope, Send
@@ -134,6 +134,11 @@ class Gateway:
         Raises:
             Problem: It is not known, may not, or comes too often.
         """
+        if self._authenticator.is_verifier(exchange.headers):
+            # Without a rate, since it measures under load; its places are bounded as everybody's.
+            if not (route.is_read or route.is_open or VERIFIER.roles & route.allow):
+                raise Problem("forbidden", "the verifier reads; this route changes something")
+            return VERIFIER, VERIFIER.id
         caller = f"address:{exchange.address(self._settings.trusted_proxies)}"
         if route.is_open:
             self._rates.take(caller)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import re
 import time
 from collections import OrderedDict
@@ -46,6 +47,8 @@ class Principal:
 
 
 NOBODY = Principal("", frozenset({ANONYMOUS}))
+VERIFIER = Principal("verifier", frozenset({"verifier"}))
+"""Who sees whether all services are within reach: it may read by every route, and use those that name its role."""
 
 
 class TokenVerifier(Protocol):
@@ -175,16 +178,30 @@ class Authenticator:
 
     Args:
         api_keys: Of programs.
+        verifier_key: Of the one who may read by every route; empty where there is none.
         jwt_verifier: For tokens that have the form of a JWT; they are then its matter alone.
         token_verifier: For all others, and for those too where there is no other.
     """
 
     def __init__(
-        self, *, api_keys: ApiKeys, jwt_verifier: TokenVerifier | None, token_verifier: TokenVerifier | None
+        self,
+        *,
+        api_keys: ApiKeys,
+        jwt_verifier: TokenVerifier | None,
+        token_verifier: TokenVerifier | None,
+        verifier_key: str = "",
     ) -> None:
         self._api_keys = api_keys
+        self._verifier = hashlib.sha256(verifier_key.encode()).digest() if verifier_key else None
         self._jwt = jwt_verifier
         self._token = token_verifier
+
+    def is_verifier(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Tell whether a request shows the verifier's key, and nothing else."""
+        given = headers.get(b"x-api-key")
+        if self._verifier is None or given is None or b"authorization" in headers:
+            return False
+        return hmac.compare_digest(hashlib.sha256(given).digest(), self._verifier)
 
     async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
         """Return who sent a request with these headers.
@@ -227,7 +244,7 @@ def _principal(identifier: object, roles: Iterable[object], seconds: float) -> P
     if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
         return None
     named = frozenset(role for role in roles if isinstance(role, str) and _ROLE.fullmatch(role))
-    return Principal(identifier, named - {ANONYMOUS}, seconds)
+    return Principal(identifier, named - NOBODY.roles - VERIFIER.roles, seconds)
 
 
 def _roles(claims: Mapping[str, Any], claim: str) -> list[Any]:

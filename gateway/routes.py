@@ -36,6 +36,11 @@ class Route:
         return _PARAMETER.findall(self.path)
 
     @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method == "GET" and (self.endpoint is None or self.endpoint.idempotent)
+
+    @property
     def is_open(self) -> bool:
         """Whether everyone may use it."""
         return ANONYMOUS in self.allow

@@ -83,7 +83,7 @@ class GatewayProcess:
         self._server = _HttpServer(
             uvicorn.Config(
                 self.gateway,
-                host="0.0.0.0",  # noqa: S104  # a container of its own; security groups say who comes in
+                host=gateway_settings.host,
                 port=gateway_settings.port,
                 http=protocol_class(bounds),
                 ws="none",
@@ -183,6 +183,7 @@ class GatewayProcess:
         asks = VERIFY_SUBJECT in self._settings.contract.calls
         return Authenticator(
             api_keys=given.api_keys,
+            verifier_key=given.verifier_key,
             jwt_verifier=jwt_verifier,
             token_verifier=RememberingVerifier(AskingVerifier(self.client), TOKEN_SECONDS) if asks else None,
         )

@@ -14,12 +14,15 @@ from sdk import ConfigurationError
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?", re.ASCII)
 _LONGEST_NUMBER = 1e9
+_SHORTEST_KEY = 24
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatewaySettings:
     """Everything that may be set; `variable` of a field is its name in the environment."""
 
+    host: str = field(default="0.0.0.0", metadata={"variable": "GATEWAY_HOST"})  # noqa: S104  # security groups say who comes in
+    """Address to serve on; every one by default, since the load balancer comes from outside."""
     port: int = field(default=8000, metadata={"variable": "GATEWAY_PORT"})
     """Where HTTP is served."""
     trusted_proxies: int = field(default=1, metadata={"variable": "GATEWAY_TRUSTED_PROXIES"})
@@ -33,6 +36,8 @@ class GatewaySettings:
     """Claim with the roles: a list, or words with blanks between; dots lead into objects."""
     api_keys: ApiKeys = field(default_factory=ApiKeys, metadata={"variable": "GATEWAY_API_KEYS"})
     """Keys of programs, hashed: `[{"id": …, "sha256": …, "roles": […]}]`."""
+    verifier_key: str = field(default="", repr=False, metadata={"variable": "GATEWAY_VERIFIER_KEY"})
+    """Key of whoever verifies that all services are within reach: it reads, and changes nothing."""
     owner_fields: Mapping[str, str] = field(default_factory=dict, metadata={"variable": "GATEWAY_OWNER_FIELDS"})
     """Role to the field of requests that must name the caller itself: `{"player": "player_id"}`."""
 
@@ -94,6 +99,10 @@ class GatewaySettings:
         if given.get("jwks") and not (given.get("jwt_issuer") and given.get("jwt_audience")):
             faults.append(
                 "GATEWAY_JWKS needs GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE: else tokens for others would hold here"
+            )
+        if 0 < len(given.get("verifier_key", "")) < _SHORTEST_KEY:
+            faults.append(
+                f"GATEWAY_VERIFIER_KEY is shorter than {_SHORTEST_KEY} characters; a random one cannot be guessed"
             )
         if faults:
             raise ConfigurationError("the gateway's environment is not as it must be:\n  " + "\n  ".join(faults))

@@ -37,6 +37,7 @@ CATALOG = load_catalog(ROOT / "service_catalog.yaml")
 GATEWAY = "http-nats-gateway"
 API_KEYS = {role: f"{role}-key-of-the-tests-0123456789" for role in ("player", "operator", "admin")}
 """The key of each role."""
+VERIFIER_KEY = "verifier-key-of-the-tests-0123456789"
 WAIT_SECONDS = 30
 _SCHEMAS = Schemas()
 
@@ -144,6 +145,8 @@ class World:
             "SERVICE_CONTRACT": service_contract(CATALOG, CATALOG.services[GATEWAY]),
             "GATEWAY_ROUTES": gateway_routes(CATALOG),
             "GATEWAY_API_KEYS": json.dumps(keys),
+            "GATEWAY_VERIFIER_KEY": VERIFIER_KEY,
+            "GATEWAY_HOST": "127.0.0.1",
             "GATEWAY_PORT": "0",
             "HEALTH_PORT": "0",
             "GATEWAY_RATE_A_CALLER": "0",

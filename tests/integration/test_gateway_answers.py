@@ -37,7 +37,7 @@ from sdk import (
     UnimplementedError,
     Violation,
 )
-from tests.gateway_world import API_KEYS, WAIT_SECONDS, Gateway, World, gateway, key, world
+from tests.gateway_world import API_KEYS, VERIFIER_KEY, WAIT_SECONDS, Gateway, World, gateway, key, world
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -219,6 +219,24 @@ class TestWhoMay:
         response = await http.get("/v1/quests", headers={"Authorization": "Bearer opaque-token-2"})
         assert response.status_code == 401
         assert 'error="invalid_token"' in response.headers["www-authenticate"]
+
+    async def test_the_verifier_reads_whatever_roles_a_route_is_for_and_changes_nothing(
+        self, http: httpx.AsyncClient
+    ) -> None:
+        shown = {"X-Api-Key": VERIFIER_KEY}
+        state = "/v1/players/player-1/state"
+        read = [await http.get(path, headers=shown) for path in (state, "/v1/quests", "/v1/world/time")]
+        changed = [
+            await http.put(f"{state}/level", json={"value": {}}, headers=shown),
+            await http.delete(f"{state}/level", headers=shown),  # idempotent, and a change all the same
+            await http.post("/v1/quests/q-1/accept", headers=shown),
+        ]
+        assert [answer.status_code for answer in read] == [200] * 3
+        assert [answer.status_code for answer in changed] == [403] * 3
+
+    async def test_the_verifier_may_use_what_names_its_role(self, http: httpx.AsyncClient) -> None:
+        response = await http.post("/v1/ai/inference/plan", headers={"X-Api-Key": VERIFIER_KEY})
+        assert response.status_code == 503  # let in; nobody serves it here
 
     async def test_a_player_acts_for_itself_alone(self, http: httpx.AsyncClient) -> None:
         own = await http.get("/v1/players/player-1/state", headers=key("player"))

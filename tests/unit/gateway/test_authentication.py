@@ -133,6 +133,11 @@ class TestJwt:
         forged = f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
         assert await verifier().verify(forged) is None
 
+    async def test_makes_nobody_the_verifier_or_everyone(self) -> None:
+        principal = await verifier().verify(token(roles=["player", "verifier", "anonymous"]))
+        assert principal is not None
+        assert principal.roles == {"player"}
+
     async def test_may_have_its_roles_deep_inside_or_as_words(self) -> None:
         deep = await verifier(roles_claim="realm.roles").verify(
             token(realm={"roles": ["admin", 3, "No Role", "anonymous"]})
@@ -357,6 +362,18 @@ class TestAuthenticator:
         with pytest.raises(Problem) as caught:
             await made.authenticate({b"authorization": shown})
         assert caught.value.status == 401
+
+    async def test_the_verifier_is_known_by_its_own_key_alone(self) -> None:
+        key = "the-key-of-the-verifier-0123"
+        made = Authenticator(api_keys=API_KEYS, jwt_verifier=None, token_verifier=None, verifier_key=key)
+        assert made.is_verifier({b"x-api-key": key.encode()})
+        assert not made.is_verifier({b"x-api-key": KEY.encode()})
+        assert not made.is_verifier({b"x-api-key": key.encode(), b"authorization": b"Bearer opaque"})
+        assert not made.is_verifier({})
+
+    async def test_without_a_key_nobody_is_the_verifier(self) -> None:
+        made = Authenticator(api_keys=ApiKeys(), jwt_verifier=None, token_verifier=None)
+        assert not made.is_verifier({b"x-api-key": b""})
 
     async def test_a_token_that_is_over_does_not_hold(self) -> None:
         asked = Asked(Principal("p-1", frozenset({"player"}), seconds=0.0))

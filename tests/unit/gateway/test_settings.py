@@ -59,6 +59,17 @@ def test_what_is_wrong_is_told_by_its_name(variable: str, text: str) -> None:
         GatewaySettings.from_environment({variable: text})
 
 
+def test_a_key_that_could_be_guessed_is_refused_without_a_word_of_it() -> None:
+    with pytest.raises(ConfigurationError, match="GATEWAY_VERIFIER_KEY is shorter") as caught:
+        GatewaySettings.from_environment({"GATEWAY_VERIFIER_KEY": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_no_secret_shows_where_settings_are_printed() -> None:
+    key = "a-key-that-nobody-is-to-see-1"
+    assert key not in repr(GatewaySettings.from_environment({"GATEWAY_VERIFIER_KEY": key}))
+
+
 def test_every_variable_is_explained_and_no_other() -> None:
     text = (Path(__file__).parents[3] / "docs/gateway.md").read_text("utf-8")
     assert set(re.findall(r"^\| `(GATEWAY_\w+)`", text, re.MULTILINE)) == set(VARIABLES)
