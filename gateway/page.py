@@ -15,7 +15,7 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --dim: #777; font: 16px/1.5 system-ui, sans-serif; }
 body { max-width: 62rem; margin: 0 auto; padding: 1.5rem; }
 h1 { margin: 0; font-size: 1.7rem; } h2 { margin: 2.2rem 0 .6rem; font-size: 1.2rem; border-bottom: 1px solid var(--line); }
-h3 { margin: 1rem 0 .3rem; font-size: .95rem; } p { margin: .4rem 0; } nav a { margin-right: .8rem; }
+h3 { margin: 1rem 0 .3rem; font-size: .95rem; } p { margin: .4rem 0; } nav a { margin-right: .8rem; white-space: nowrap; }
 code, pre { font: .87rem/1.5 ui-monospace, monospace; } pre { background: var(--soft); padding: .6rem .8rem; overflow-x: auto; }
 details { border: 1px solid var(--line); border-radius: .4rem; margin: .45rem 0; }
 details > div { padding: .2rem .9rem .8rem; border-top: 1px solid var(--line); }

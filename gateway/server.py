@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import uuid
 from collections.abc import Iterator
@@ -51,11 +52,6 @@ class _HttpServer(uvicorn.Server):
         """Leave signals alone."""
         yield
 
-    @property
-    def port(self) -> int:
-        """Where it listens, once it does."""
-        return int(self.servers[0].sockets[0].getsockname()[1])
-
 
 class GatewayProcess:
     """Everything that runs, from start to end.
@@ -64,10 +60,14 @@ class GatewayProcess:
         settings: What every service is told.
         gateway_settings: What the gateway is told besides.
         routes: What is let in.
+        listening: Where HTTP is served.
     """
 
-    def __init__(self, settings: Settings, gateway_settings: GatewaySettings, routes: Routes) -> None:
+    def __init__(
+        self, settings: Settings, gateway_settings: GatewaySettings, routes: Routes, listening: socket.socket
+    ) -> None:
         self._settings = settings
+        self._listening = listening
         self._gateway_settings = gateway_settings
         self._stopping = asyncio.Event()
         self.client = NATSClient(settings, max_concurrent=gateway_settings.max_concurrent)
@@ -83,8 +83,6 @@ class GatewayProcess:
         self._server = _HttpServer(
             uvicorn.Config(
                 self.gateway,
-                host=gateway_settings.host,
-                port=gateway_settings.port,
                 http=protocol_class(bounds),
                 ws="none",
                 lifespan="off",
@@ -100,11 +98,6 @@ class GatewayProcess:
             )
         )
 
-    @property
-    def port(self) -> int:
-        """Where HTTP is served, once it is."""
-        return self._server.port
-
     def stop(self) -> None:
         """Tell it to end."""
         self._stopping.set()
@@ -119,14 +112,15 @@ class GatewayProcess:
         )
         async with HealthServer(health.paths(self._settings.health_path), port=self._settings.health_port) as server:
             counting = asyncio.create_task(self.client.metrics.run())
-            serving = asyncio.create_task(self._server.serve())
+            serving = asyncio.create_task(self._server.serve([self._listening]))
             connecting = asyncio.create_task(self._connect())
             stopping = asyncio.create_task(self._stopping.wait())
             try:
                 while not (self._server.started or serving.done()):  # noqa: ASYNC110  # uvicorn has no event for it
                     await asyncio.sleep(0.01)
                 if not serving.done():
-                    _log.info("listening", extra={"port": self.port, "health_port": server.port})
+                    port = self._listening.getsockname()[1]
+                    _log.info("listening", extra={"port": port, "health_port": server.port})
                 await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
                 health.is_draining = True
                 await self._leave(serving)
@@ -201,8 +195,21 @@ def pages(settings: Settings, gateway_settings: GatewaySettings, routes: Routes)
     return {b"/openapi.json": Page(b"application/json", text), b"/docs": shown}
 
 
-async def _run_until_signalled(settings: Settings, gateway_settings: GatewaySettings, routes: Routes) -> None:
-    process = GatewayProcess(settings, gateway_settings, routes)
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(
+            f"got {port} for GATEWAY_PORT and {host!r} for GATEWAY_HOST, where HTTP cannot be served: "
+            f"{getattr(error, 'strerror', None) or error}; give a port that is free, or 0, and an address of this machine"
+        ) from error
+
+
+async def _run_until_signalled(
+    settings: Settings, gateway_settings: GatewaySettings, routes: Routes, listening: socket.socket
+) -> None:
+    process = GatewayProcess(settings, gateway_settings, routes, listening)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stop)
@@ -219,9 +226,10 @@ def main() -> None:
         routes = Routes.from_json(os.environ.get("GATEWAY_ROUTES", "[]"), settings.contract)
         if gateway_settings.jwks:
             KeySet(gateway_settings.jwks)  # refused here, with the other faults of the environment
+        listening = _listen(gateway_settings.host, gateway_settings.port)
     except ConfigurationError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
     configure_logging(service=settings.service, environment=settings.environment)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what it tells besides is told here
-    uvloop.run(_run_until_signalled(settings, gateway_settings, routes))
+    uvloop.run(_run_until_signalled(settings, gateway_settings, routes, listening))

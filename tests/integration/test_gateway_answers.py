@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
 
 from proto.generated.gaming.game.v1.quest_pb2 import (
     AcceptQuestReply,
@@ -39,6 +42,8 @@ from sdk import (
 )
 from tests.gateway_world import API_KEYS, VERIFIER_KEY, WAIT_SECONDS, Gateway, World, gateway, key, world
 
+ISSUER = "https://login.example.com"
+SIGNER = Ed25519PrivateKey.generate()
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 
@@ -57,7 +62,13 @@ async def served(nats: World) -> AsyncIterator[World]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def process(served: World, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     log = tmp_path_factory.mktemp("log") / "gateway.log"
-    async with gateway(served, log, GATEWAY_OWNER_FIELDS='{"player": "player_id"}') as made:
+    settings = {
+        "GATEWAY_OWNER_FIELDS": '{"player": "player_id"}',
+        "GATEWAY_JWKS": json.dumps({"keys": [json.loads(OKPAlgorithm.to_jwk(SIGNER.public_key())) | {"kid": "k-1"}]}),
+        "GATEWAY_JWT_ISSUER": ISSUER,
+        "GATEWAY_JWT_AUDIENCE": "gaming-system",
+    }
+    async with gateway(served, log, **settings) as made:
         yield made
 
 
@@ -214,6 +225,18 @@ class TestWhoMay:
         answers = await asyncio.gather(*(http.get("/v1/quests", headers=headers) for _ in range(5)))
         assert [answer.status_code for answer in answers] == [200] * 5
         assert asked == ["opaque-token-1"]
+
+    @pytest.mark.parametrize(
+        ("changes", "status"),
+        [({}, 200), ({"iss": "https://elsewhere.example.com"}, 401), ({"exp": 1}, 401), ({"roles": ["guest"]}, 403)],
+    )
+    async def test_a_jwt_holds_by_its_claims(
+        self, http: httpx.AsyncClient, changes: dict[str, object], status: int
+    ) -> None:
+        claims = {"iss": ISSUER, "aud": "gaming-system", "sub": "p-1", "roles": ["player"], "exp": 2**40}
+        token = jwt.encode(claims | changes, SIGNER, algorithm="EdDSA", headers={"kid": "k-1"})
+        response = await http.get("/v1/quests", headers={"Authorization": f"Bearer {token}"})
+        assert response.status_code == status
 
     async def test_a_token_that_does_not_hold_is_a_401(self, http: httpx.AsyncClient) -> None:
         response = await http.get("/v1/quests", headers={"Authorization": "Bearer opaque-token-2"})

@@ -177,6 +177,19 @@ async def test_what_it_must_be_told_is_told_all_at_once_without_a_traceback(nats
     assert "secret" not in told
 
 
+async def test_a_port_that_is_taken_is_told_without_a_traceback(nats: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway",
+            cwd=ROOT, env=nats.variables(GATEWAY_PORT=str(port)), stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        told = (await child.communicate())[1].decode()
+    assert child.returncode == 2
+    assert told.startswith(f"error: got {port} for GATEWAY_PORT and '127.0.0.1' for GATEWAY_HOST")
+    assert "Traceback" not in told
+
+
 def _refuses(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
