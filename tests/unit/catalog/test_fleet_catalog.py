@@ -141,12 +141,25 @@ class TestContract:
 
     def test_only_these_routes_are_open_to_everyone(self) -> None:
         routes = [route for service in SERVICES for route in service.routes]
-        assert {role for route in routes for role in route.allow} == {"anonymous", "player", "operator", "admin"}
+        roles = {role for route in routes for role in route.allow}
+        assert roles == {"anonymous", "player", "operator", "admin", "verifier"}
         assert {r.subject for r in routes if "anonymous" in r.allow} == {
             "auth.token.issue",
             "payment.notify",
             "time.get",
         }
+
+    def test_the_verifier_reaches_every_service_with_a_route_and_changes_nothing(self) -> None:
+        routes = [route for service in SERVICES for route in service.routes]
+        named = {route.subject for route in routes if "verifier" in route.allow}
+        assert named == {"ai.text.generate", "ai.inference.plan", "language.text.translate"}  # which keep nothing
+        within_reach = {
+            service.name
+            for service in SERVICES
+            for route in service.routes
+            if route.method == "GET" or {"verifier", "anonymous"} & set(route.allow)
+        }
+        assert within_reach == {service.name for service in SERVICES if service.routes}
 
 
 class TestEnvironments:
