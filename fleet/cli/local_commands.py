@@ -8,12 +8,15 @@ import typer
 
 from fleet.children import ended_by_signals
 from fleet.cli.errors import EXIT_WANTING
+from fleet.cli.local_alerts import alerts
 from fleet.cli.output import Format, new_app, result, result_json, say, table
 from fleet.cli.progress import PrintedProgress
 from fleet.local.server import LocalAws, as_record
 
 app = new_app("Start, find and stop the AWS on this machine.")
 FormatOption = Annotated[Format, typer.Option("--format", help="How the result is printed.")]
+
+app.command()(alerts)
 
 
 @app.command()
