@@ -72,6 +72,15 @@ _registered: list[DataPlane] = []
 on_beat: list[Callable[[DataPlane], None]] = []
 """Called with the plane each time that it has told of itself, in that request's thread."""
 
+on_change: list[Callable[[], None]] = []
+"""Called when a listener has changed something that is kept on disk."""
+
+
+def touch() -> None:
+    """Say that something was changed that is kept on disk."""
+    for listener in on_change:
+        listener()
+
 
 def current() -> DataPlane | None:
     """Return the plane that is there, or none where none is or it is silent."""

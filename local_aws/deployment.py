@@ -14,7 +14,7 @@ from local_aws.resources.contract import Made
 from local_aws.schemas import Schema, schema_for
 from local_aws.template import Definition, parse
 from local_aws.values import TemplateValues
-from local_aws.world import World
+from local_aws.world import Settled, World
 
 
 class Deployment:
@@ -26,6 +26,7 @@ class Deployment:
         self._world = world
         self._stack = stack
         self._tags_changed = stack.stable is not None and stack.stable.tags != stack.settings.tags
+        self._settling: list[steps.Settling] = []
         self._values = TemplateValues(world, stack, parse(stack.settings.template_body), stack.settings, self._standing)
 
     def _standing(self, logical_id: str) -> Made | None:
@@ -41,8 +42,7 @@ class Deployment:
         stack = self._stack
         try:
             active = self._values.active()
-            for definition in active.values():
-                self._bring(definition, graph.dependencies(definition, active.keys()))
+            self._bring_all({name: graph.dependencies(each, active.keys()) for name, each in active.items()}, active)
             outputs = self._outputs()
         except TemplateError as error:
             raise ResourceFailedError(str(error)) from error
@@ -54,6 +54,24 @@ class Deployment:
             replaced = [step.before for step in stack.journal if step.kind == "replaced" and step.before is not None]
             stack.garbage = [*stack.garbage, *removed, *replaced]
             stack.journal = []
+
+    def _bring_all(self, needs: Mapping[str, tuple[str, ...]], active: Mapping[str, Definition]) -> None:
+        """Bring each resource, in order, but those that stand on one which is not complete yet after those that do not."""
+        left = list(active)
+        while left:
+            waited_for: set[str] = set()
+            postponed = []
+            for name in left:
+                if waited_for.intersection(needs[name]):
+                    waited_for.add(name)
+                    postponed.append(name)
+                    continue
+                self._bring(active[name], needs[name])
+                if self._settling and self._settling[-1].resource.logical_id == name:
+                    waited_for.add(name)
+            settling, self._settling = self._settling, []
+            steps.settle(self._world, self._stack, settling)
+            left = postponed
 
     def _bring(self, definition: Definition, depends_on: tuple[str, ...]) -> None:
         stack = self._stack
@@ -88,8 +106,13 @@ class Deployment:
 
     def _create(self, wanted: Resource) -> None:
         self._stack.resources[wanted.logical_id] = wanted
-        steps.create(self._world, self._stack, wanted)
+        settled = steps.create(self._world, self._stack, wanted)
         self._stack.journal.append(Step("created", None, wanted))
+        self._wait_for(wanted, "CREATE", settled)
+
+    def _wait_for(self, resource: Resource, verb: str, settled: Settled | None) -> None:
+        if settled is not None:
+            self._settling.append(steps.Settling(resource, verb, settled))
 
     def _update(self, before: Resource, wanted: Resource, schema: Schema) -> None:
         found = changes.differences(schema, before.properties, wanted.properties)
@@ -112,14 +135,15 @@ class Deployment:
             self._stack.tell(before, "UPDATE_FAILED", reason)
             raise ResourceFailedError(reason)
         reason = "Requested update requires the creation of a new physical resource; hence creating one."
-        steps.create(self._world, self._stack, wanted, "UPDATE", reason)
+        settled = steps.create(self._world, self._stack, wanted, "UPDATE", reason)
         self._stack.resources[wanted.logical_id] = wanted
         self._stack.journal.append(Step("replaced", before, wanted))
+        self._wait_for(wanted, "UPDATE", settled)
 
     def _change(self, before: Resource, wanted: Resource) -> None:
         before = replace(before)
         try:
-            made = steps.change(self._world, self._stack, before, wanted)
+            settled = steps.change(self._world, self._stack, before, wanted)
         except ResourceFailedError:
             # Nobody knows how far the handler came, so the way back begins with this resource.
             current = self._stack.resources[wanted.logical_id]
@@ -127,8 +151,9 @@ class Deployment:
             self._stack.journal.append(Step("updated", before, wanted))
             raise
         self._stack.resources[wanted.logical_id] = wanted
-        is_other = before.physical_id != made.physical_id
+        is_other = before.physical_id != wanted.physical_id
         self._stack.journal.append(Step("replaced" if is_other else "updated", before, wanted))
+        self._wait_for(wanted, "UPDATE", settled)
 
     def _outputs(self) -> dict[str, Output]:
         outputs = {}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from local_aws import steps
 from local_aws.errors import ResourceFailedError
 from local_aws.model import Resource, Stack, Step
+from local_aws.steps import Settling
 from local_aws.world import World
 
 
@@ -21,20 +22,26 @@ def undo(world: World, stack: Stack, skip: frozenset[str] = frozenset()) -> list
         skip: resources that are to be taken as they are.
     """
     failed: list[str] = []
+    settling: list[Settling] = []
     for step in reversed(list(stack.journal)):
         name = step.after.logical_id
         with world.gate.step():
             if name in skip:
                 stack.tell(step.before or step.after, "UPDATE_COMPLETE", "Resource skipped during UpdateRollback")
             # An earlier step of a resource builds on the later one: it cannot be undone before that.
-            elif name in failed or not _undo(world, stack, step):
+            elif name in failed or not _undo(world, stack, step, settling):
                 failed.append(name)
                 continue
             stack.journal = [other for other in stack.journal if other is not step]
+    for one in settling:
+        try:
+            steps.settle(world, stack, [one])
+        except ResourceFailedError:
+            failed.append(one.resource.logical_id)
     return sorted(set(failed))
 
 
-def _undo(world: World, stack: Stack, step: Step) -> bool:
+def _undo(world: World, stack: Stack, step: Step, settling: list[Settling]) -> bool:
     if step.kind == "created":
         return _forget(world, stack, step.after)
     if step.before is None:
@@ -46,7 +53,7 @@ def _undo(world: World, stack: Stack, step: Step) -> bool:
         stack.resources[step.after.logical_id] = step.before
         stack.tell(step.before, "UPDATE_COMPLETE")
         return steps.delete(world, stack, step.after)
-    return _change_back(world, stack, step.before, step.after)
+    return _change_back(world, stack, step, settling)
 
 
 def _forget(world: World, stack: Stack, resource: Resource) -> bool:
@@ -56,16 +63,20 @@ def _forget(world: World, stack: Stack, resource: Resource) -> bool:
     return True
 
 
-def _change_back(world: World, stack: Stack, before: Resource, after: Resource) -> bool:
-    current = stack.resources.get(after.logical_id, after)
-    target = replace(before)
-    changing = replace(after, made=current.made)
+def _change_back(world: World, stack: Stack, step: Step, settling: list[Settling]) -> bool:
+    if step.before is None:
+        raise AssertionError("what is changed back was something before")
+    current = stack.resources.get(step.after.logical_id, step.after)
+    target = replace(step.before)
+    changing = replace(step.after, made=current.made)
     try:
-        made = steps.change(world, stack, changing, target)
+        settled = steps.change(world, stack, changing, target)
     except ResourceFailedError:
         return False
     stack.resources[target.logical_id] = target
-    if changing.made is not None and changing.made.physical_id != made.physical_id:
+    if settled is not None:
+        settling.append(Settling(target, "UPDATE", settled))
+    if changing.made is not None and changing.physical_id != target.physical_id:
         # The way back made yet another one: what the way forth had made goes.
         return steps.delete(world, stack, changing)
     return True

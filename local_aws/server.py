@@ -29,6 +29,7 @@ from local_aws.operations import Operations
 from local_aws.requests import Requests
 from local_aws.resources import moto_repairs
 from local_aws.resources.registry import handler_for
+from local_aws.rollouts import settling
 from local_aws.schemas import schema_for
 from local_aws.state import StateDirectory
 from local_aws.watch.watch import Watch
@@ -115,9 +116,10 @@ class LocalAws:
         gate = Gate()
         stacks = loaded.stacks
         self._keeper = Keeper(gate, lambda: directory.save(stacks, self.port))
+        data_plane.on_change[:] = [self._keeper.touch]
         application = Gated(Dispatcher({"cloudformation": CloudFormationApi.dispatch}), gate, self._keeper)
         clients = ServerClients(self.endpoint, InProcess(application))
-        world = World(handler_for, clients, gate, self._keeper.commit, stacks=stacks)
+        world = World(handler_for, clients, gate, self._keeper.commit, settling=settling, stacks=stacks)
         self._operations = Operations(world)
         self._watch = Watch(self.endpoint, gate, data_plane.minute_seconds, self._keeper.touch)
         CloudFormationApi.engine = Requests(self._operations)

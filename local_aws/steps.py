@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from local_aws import dynamic_references
-from local_aws.errors import ResourceFailedError, TemplateError
+from local_aws.errors import LocalAwsError, ResourceFailedError, TemplateError
 from local_aws.model import Resource, Stack
 from local_aws.resources.contract import Made
 from local_aws.template import Definition
-from local_aws.world import World
+from local_aws.world import Settled, World
+
+_LOOK_SECONDS = 0.2
 
 
 def applied(world: World, stack: Stack, properties: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -37,8 +41,10 @@ def blank(definition: Definition, properties: Mapping[str, Any], depends_on: tup
     )
 
 
-def create(world: World, stack: Stack, resource: Resource, verb: str = "CREATE", reason: str | None = None) -> None:
-    """Make a resource.
+def create(
+    world: World, stack: Stack, resource: Resource, verb: str = "CREATE", reason: str | None = None
+) -> Settled | None:
+    """Make a resource, and return what is to be waited for before it is complete (see `settle`), if anything is.
 
     Args:
         world: the surroundings.
@@ -63,11 +69,11 @@ def create(world: World, stack: Stack, resource: Resource, verb: str = "CREATE",
     except (ResourceFailedError, TemplateError) as error:
         stack.tell(resource, f"{verb}_FAILED", str(error))
         raise ResourceFailedError(str(error)) from error
-    stack.tell(resource, f"{verb}_COMPLETE")
+    return _complete_or_settling(world, stack, resource, verb)
 
 
-def change(world: World, stack: Stack, before: Resource, after: Resource) -> Made:
-    """Change a resource in place, and return what it is now.
+def change(world: World, stack: Stack, before: Resource, after: Resource) -> Settled | None:
+    """Change a resource in place, and return what is to be waited for before it is complete, if anything is.
 
     Raises:
         ResourceFailedError: it could not be changed; the event tells why.
@@ -83,8 +89,58 @@ def change(world: World, stack: Stack, before: Resource, after: Resource) -> Mad
     except (ResourceFailedError, TemplateError) as error:
         stack.tell(after, "UPDATE_FAILED", str(error))
         raise ResourceFailedError(str(error)) from error
-    stack.tell(after, "UPDATE_COMPLETE")
-    return after.made
+    return _complete_or_settling(world, stack, after, "UPDATE")
+
+
+def _complete_or_settling(world: World, stack: Stack, resource: Resource, verb: str) -> Settled | None:
+    settled = world.settling(resource.type, _standing(resource))
+    if settled is None:
+        stack.tell(resource, f"{verb}_COMPLETE")
+    return settled
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """A resource that was made or changed, and is not complete yet."""
+
+    resource: Resource
+    verb: str
+    has_settled: Settled
+
+
+def settle(world: World, stack: Stack, waiting: Sequence[Settling]) -> None:
+    """Wait until resources are complete, all at once; nothing is held up meanwhile, since no gate is held.
+
+    Raises:
+        ResourceFailedError: one of them has failed, or took too long; the others are told of as cancelled.
+    """
+    deadline = time.monotonic() + world.step_seconds
+    left = list(waiting)
+    while left:
+        for one in list(left):
+            try:
+                if not one.has_settled():
+                    if time.monotonic() > deadline:
+                        raise ResourceFailedError(
+                            f"Resource timed out: not stable after {world.step_seconds:.0f} seconds"
+                        )
+                    continue
+            except LocalAwsError as error:
+                _tell(world, stack, one, "FAILED", str(error))
+                for other in left:
+                    if other is not one:
+                        verb = "creation" if other.verb == "CREATE" else "update"
+                        _tell(world, stack, other, "FAILED", f"Resource {verb} cancelled")
+                raise ResourceFailedError(str(error)) from error
+            _tell(world, stack, one, "COMPLETE")
+            left.remove(one)
+        if left:
+            time.sleep(_LOOK_SECONDS)
+
+
+def _tell(world: World, stack: Stack, one: Settling, outcome: str, reason: str | None = None) -> None:
+    with world.gate.step():
+        stack.tell(one.resource, f"{one.verb}_{outcome}", reason)
 
 
 def delete(world: World, stack: Stack, resource: Resource, *, keep: bool = False) -> bool:

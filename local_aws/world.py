@@ -16,10 +16,17 @@ from local_aws.clients import Clients, StackContext
 from local_aws.errors import RequestRefusedError, ResourceFailedError, TemplateError
 from local_aws.gate import Gate
 from local_aws.model import Output, Stack
-from local_aws.resources.contract import ResourceHandler
+from local_aws.resources.contract import Made, ResourceHandler
 
 _T = TypeVar("_T")
 _STEP_SECONDS = 900.0
+
+Settled = Callable[[], bool]
+"""Tells whether a resource has become what it was made to be; raises a `LocalAwsError` where it will not."""
+
+
+def _nothing_to_wait_for(_resource_type: str, _made: Made) -> Settled | None:
+    return None
 
 
 def _apply(change: Callable[[], None]) -> None:
@@ -33,7 +40,8 @@ class World:
     Args:
         handler_for: gives the handler of a resource type.
         commit: makes a change of state, and returns when it is on disk.
-        step_seconds: how long one call of a handler may take.
+        step_seconds: how long one call of a handler may take, and a resource to settle.
+        settling: says of a resource that was made or changed what to wait for before it counts as complete; nothing for most.
     """
 
     handler_for: Callable[[str], ResourceHandler]
@@ -41,6 +49,7 @@ class World:
     gate: Gate = field(default_factory=Gate)
     commit: Callable[[Callable[[], None]], None] = _apply
     step_seconds: float = _STEP_SECONDS
+    settling: Callable[[str, Made], Settled | None] = _nothing_to_wait_for
     stacks: dict[str, Stack] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 

@@ -193,7 +193,8 @@ class Service:
             nats=client.link,
             outage_tolerance_seconds=settings.nats_outage_tolerance_seconds,
         )
-        async with HealthServer(health.paths(settings.health_path), port=settings.health_port) as server:
+        paths = health.paths(settings.health_path)
+        async with HealthServer(paths, host=settings.health_host, port=settings.health_port) as server:
             self.health_port = server.port
             counting = asyncio.create_task(client.metrics.run())
             consuming: list[asyncio.Task[None]] = []

@@ -22,6 +22,7 @@ class Settings:
     contract: Contract = field(default_factory=Contract)
     certificates: CertificateSource | None = None
     """None for servers without TLS, which no environment has: for tests and benchmarks."""
+    health_host: str = "0.0.0.0"  # noqa: S104  # a container of its own; security groups say who comes in
     health_port: int = 8080
     health_path: str = "/health"
     nats_outage_tolerance_seconds: float = 180.0
@@ -61,6 +62,7 @@ class Settings:
             environment=variables.get("FLEET_ENVIRONMENT", "local"),
             contract=contract,
             certificates=certificates,
+            health_host=variables.get("HEALTH_HOST") or cls.health_host,
             health_port=int(port),
             health_path=variables.get("HEALTH_PATH", "/health"),
             nats_outage_tolerance_seconds=tolerance,

@@ -5,5 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fleet.local.plane.plane import Part, Plane
+from fleet.local.plane.tasks_part import Tasks
 
-PARTS: Sequence[Callable[[Plane], Part]] = ()
+PARTS: Sequence[Callable[[Plane], Part]] = (Tasks,)

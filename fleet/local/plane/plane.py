@@ -45,6 +45,8 @@ class Plane:
     """Whether a cache is run; without one the tasks are told of none."""
     addresses: dict[str, str] = field(default_factory=dict)
     """Values of variables that name places (NATS_SERVERS, CACHE_ENDPOINT), from those who run what is there."""
+    address: str = ""
+    """Where its control is, once it is served."""
     beat: dict[str, Any] = field(default_factory=dict)
     """What the parts have the local AWS told each time that the plane tells of itself."""
     signals: dict[str, Callable[[int], None]] = field(default_factory=dict)

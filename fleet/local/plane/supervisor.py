@@ -78,6 +78,7 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.add_signal_handler(number, self._stopping.set)
             async with self.plane.control.serve() as address:
+                self.plane.address = address
                 self._publish(address)
                 running = [asyncio.create_task(_kept(part), name=part.name) for part in self._parts]
                 try:

@@ -5,7 +5,7 @@ moto 5.2.5
 - drops at CreateService the deployment configuration, the grace period, capacity providers and more, while UpdateService keeps them;
 - drops fault injection from task definitions;
 - sets the running count to the desired count at every UpdateService, although nothing runs;
-- leaves the primary deployment as it was at creation;
+- leaves the primary deployment as it was at creation (`ecs_deployments`);
 - lists services and clusters for ever after they were deleted.
 """
 
@@ -16,10 +16,10 @@ from typing import Any
 
 from botocore import xform_name
 from moto.core.responses import ActionResult
-from moto.core.utils import utcnow
 from moto.ecs.models import EC2ContainerServiceBackend, Service
 from moto.ecs.responses import EC2ContainerServiceResponse
 
+from local_aws.resources.moto_repairs.ecs_deployments import begin, bring_up_to_date, is_another_version, present
 from local_aws.resources.moto_repairs.patching import around
 
 _DROPPED_FROM_SERVICES = {
@@ -32,32 +32,6 @@ _DROPPED_FROM_SERVICES = {
     "placementConstraints": [],
     "placementStrategy": [],
 }
-_DEPLOYED = (
-    "launchType",
-    "capacityProviderStrategy",
-    "networkConfiguration",
-    "platformVersion",
-    "taskDefinition",
-    "serviceConnectConfiguration",
-    "volumeConfigurations",
-    "vpcLatticeConfigurations",
-)
-
-
-def _bring_deployment_up_to_date(service: Service, parameters: dict[str, Any]) -> None:
-    """Let the primary deployment tell what the service is now; nothing has rolled out while nothing runs."""
-    for deployment in service.deployments[:1]:
-        deployment |= {name: parameters[name] for name in _DEPLOYED if parameters.get(name) is not None}
-        rolled_out = service.running_count >= service.desired_count
-        deployment |= {
-            "taskDefinition": service.task_definition,
-            "desiredCount": service.desired_count,
-            "runningCount": service.running_count,
-            "pendingCount": service.pending_count,
-            "rolloutState": "COMPLETED" if rolled_out else "IN_PROGRESS",
-            "rolloutStateReason": f"ECS deployment {deployment['id']} {'completed' if rolled_out else 'in progress'}.",
-            "updatedAt": utcnow(),
-        }
 
 
 def _keep_all(response: EC2ContainerServiceResponse, service: Service) -> None:
@@ -68,7 +42,7 @@ def _keep_all(response: EC2ContainerServiceResponse, service: Service) -> None:
         service.launch_type = None
         for deployment in service.deployments:
             deployment["launchType"] = None
-    _bring_deployment_up_to_date(service, parameters)
+    bring_up_to_date(service, parameters)
 
 
 def apply() -> None:
@@ -82,12 +56,20 @@ def apply() -> None:
 
     @around(EC2ContainerServiceResponse, "update_service")
     def update_service(original: Callable[..., ActionResult], response: EC2ContainerServiceResponse) -> ActionResult:
+        parameters = response._get_params()  # noqa: SLF001
+        there, _ = response.ecs_backend.describe_services(parameters.get("cluster", "default"), [parameters["service"]])
+        before = [dict(deployment) for service in there for deployment in service.deployments[:1]]
         result = original(response)
         service: Service = result.result["service"]  # type: ignore[index]
-        parameters = response._get_params()  # noqa: SLF001
         if parameters.get("capacityProviderStrategy"):
             service.launch_type = None
-        _bring_deployment_up_to_date(service, parameters)
+        if service.task_definition:
+            # moto keeps what was given, which may be a family and a revision.
+            service.task_definition = response.ecs_backend.describe_task_definition(service.task_definition).arn
+        for deployment in before:
+            if is_another_version(deployment, service, parameters):
+                begin(service, deployment)
+        bring_up_to_date(service, parameters)
         return result
 
     @around(EC2ContainerServiceResponse, "register_task_definition")
@@ -98,6 +80,37 @@ def apply() -> None:
         definition = result.result["taskDefinition"]  # type: ignore[index]
         definition.enable_fault_injection = response._get_param("enableFaultInjection", if_none=False)  # noqa: SLF001
         return result
+
+    _mend_backend()
+    _mend_descriptions()
+
+
+def _mend_descriptions() -> None:
+    """Let descriptions tell what runs."""
+
+    @around(EC2ContainerServiceResponse, "describe_services")
+    def describe_services(original: Callable[..., ActionResult], response: EC2ContainerServiceResponse) -> ActionResult:
+        result = original(response)
+        for service in result.result["services"]:  # type: ignore[index]
+            present(service)
+        return result
+
+    @around(EC2ContainerServiceResponse, "describe_clusters")
+    def describe_clusters(original: Callable[..., ActionResult], response: EC2ContainerServiceResponse) -> ActionResult:
+        result = original(response)
+        for cluster in result.result["clusters"]:  # type: ignore[index]
+            services = [
+                service for service in response.ecs_backend.services.values() if service.cluster_name == cluster.name
+            ]
+            for service in services:
+                present(service)
+            cluster.running_tasks_count = sum(service.running_count for service in services)
+            cluster.pending_tasks_count = sum(service.pending_count for service in services)
+        return result
+
+
+def _mend_backend() -> None:
+    """Let updates leave the counts alone, and lists leave out what is gone."""
 
     @around(EC2ContainerServiceBackend, "update_service")
     def keep_running_count(
