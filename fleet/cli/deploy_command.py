@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from catalog import load_catalog, load_environment
@@ -13,6 +15,8 @@ from fleet.cli.output import new_app, say
 from fleet.cli.progress import PrintedProgress
 from fleet.cli.verification import print_report
 from fleet.deploy.flow import Request, deploy
+from fleet.local.plane.client import LocalPlane
+from fleet.local.server import ENVIRONMENT
 from fleet.verify.run import verify
 from fleet.verify.scope import scope_of
 
@@ -27,10 +31,14 @@ def command(
     *,
     yes: YesOption = False,
     verbose: VerboseOption = False,
+    no_plane: Annotated[
+        bool, typer.Option("--no-plane", help="Locally: deploy and verify the control plane alone; nothing runs.")
+    ] = False,
 ) -> None:
     """Deploy the whole catalog to an environment, and verify it.
 
-    The local environment is prepared on the way; any other one must be, and is shown and asked about first.
+    The local environment is prepared on the way, and what is deployed runs on this machine; any other one must be prepared, and is
+    shown and asked about first.
     """
     environment = load_environment(env)
     request = Request(
@@ -40,6 +48,7 @@ def command(
         verbose=verbose,
         check_can_ask=None if yes else check_somebody_answers,
         confirm=None if yes else confirm,
+        plane=LocalPlane() if environment.name == ENVIRONMENT and not no_plane else None,
     )
     progress = PrintedProgress()
     with ended_by_signals():

@@ -1,27 +1,128 @@
-"""`fleet local`: the AWS on this machine that `make deploy` deploys to."""
+"""`fleet local`: the AWS on this machine that `make deploy` deploys to, and the fleet that runs on it."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fleet.children import ended_by_signals
 from fleet.cli.errors import EXIT_WANTING
 from fleet.cli.local_alerts import alerts
-from fleet.cli.output import Format, new_app, result, result_json, say, table
+from fleet.cli.output import Format, new_app, result, result_json, say, styled, table
 from fleet.cli.progress import PrintedProgress
+from fleet.local.plane.names import MINUTE_SECONDS
 from fleet.local.server import LocalAws, as_record
 
-app = new_app("Start, find and stop the AWS on this machine.")
+app = new_app("The fleet on this machine: the local AWS, and the processes of what is deployed there.")
 FormatOption = Annotated[Format, typer.Option("--format", help="How the result is printed.")]
+MinuteOption = Annotated[
+    float,
+    typer.Option(
+        "--minute-seconds", min=1, max=60, help="How long a minute of metrics, alarms and health checks takes."
+    ),
+]
+NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Run no cache; the services do without.")]
+
+
+@app.command()
+def up(*, no_cache: NoCacheOption = False, minute_seconds: MinuteOption = MINUTE_SECONDS) -> None:
+    """Run what is deployed: the local AWS, the NATS nodes, the cache, and every task; they outlive this command.
+
+    Ctrl-C ends what it has started.
+    """
+    from fleet.local.plane.client import LocalPlane  # noqa: PLC0415 - it costs what the other commands need not pay
+    from fleet.local.plane.ready import wait_until_ready  # noqa: PLC0415
+
+    local_aws = LocalAws()
+    local_plane = LocalPlane()
+    ran_aws, ran_plane, had_folder = local_aws.running(), local_plane.running(), local_plane.state.exists()
+    progress = PrintedProgress()
+    with ended_by_signals():
+        try:
+            with progress.step("start the local AWS") as step:
+                local_aws.start(step)
+            with progress.step("start the local plane") as step:
+                plane = local_plane.start(step, minute_seconds=minute_seconds, has_cache=not no_cache)
+            with progress.step("wait until what is deployed runs") as step:
+                wait_until_ready(plane, step)
+        except KeyboardInterrupt:
+            if not ran_plane:
+                local_plane.stop(forget=not had_folder)
+            if not ran_aws:
+                local_aws.stop()
+            raise
+    if not plane.ask("status")["tasks"]["services"]:
+        say("nothing is deployed in the local AWS yet: make deploy")
+
+
+@app.command()
+def down(
+    *,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the plane's folder: ports, logs and the disks of the NATS nodes.")
+    ] = False,
+) -> None:
+    """End everything that runs here: tasks, nodes, cache and the local AWS, which keeps what is deployed."""
+    from fleet.local.plane.client import LocalPlane  # noqa: PLC0415
+
+    ran = LocalPlane().stop(forget=not keep)
+    ran_aws = LocalAws().stop()
+    say("the local plane has stopped" if ran else "the local plane did not run")
+    say("the local AWS has stopped" if ran_aws else "the local AWS did not run")
+
+
+@app.command()
+def ps(output: FormatOption = "text") -> None:
+    """Show what runs: health, restarts, memory; exit 1 where something is not healthy, or nothing runs."""
+    from fleet.local.plane.client import LocalPlane  # noqa: PLC0415
+    from fleet.local.plane.overview import overview  # noqa: PLC0415
+
+    found = overview(LocalPlane().asked().ask("status", memory=True))
+    if output == "json":
+        result_json(found)
+    else:
+        result(_processes(found["processes"]))
+        total = found["memory"]
+        say(
+            f"{len(found['processes'])} processes, {total['proportional_mib']:.0f} MiB of memory in all "
+            f"({total['resident_mib']:.0f} MiB where what they share counts for each), the supervisor among them; "
+            f"a minute takes {found['minute_seconds']:g} s"
+        )
+        for wanting in found["wanting"]:
+            say(f"{styled('wanting', 'red')}: {wanting}")
+    if found["wanting"]:
+        raise typer.Exit(EXIT_WANTING)
+
+
+@app.command()
+def logs(
+    name: Annotated[str, typer.Argument(help="A service, a task's id, a NATS node or `cache`.")],
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=0, help="How many lines of each process to begin with.")
+    ] = 50,
+) -> None:
+    """Print what a service says, each of its tasks, those that ended a moment ago too."""
+    from fleet.local.plane.client import LocalPlane  # noqa: PLC0415
+    from fleet.local.plane.log_view import log_lines  # noqa: PLC0415
+
+    plane = LocalPlane().asked()
+    with ended_by_signals():
+        try:
+            for line in log_lines(plane, name, last=lines, follow=follow):
+                result(line)
+        except KeyboardInterrupt:
+            raise typer.Exit from None
+
 
 app.command()(alerts)
 
 
 @app.command()
 def start(output: FormatOption = "text") -> None:
-    """Start the local AWS with what was deployed there last; it outlives this command."""
+    """Start the local AWS alone, with what was deployed there last; it outlives this command."""
     with ended_by_signals(), PrintedProgress().step("start the local AWS") as step:
         server = LocalAws().start(step)
     if output == "json":
@@ -52,3 +153,21 @@ def status(output: FormatOption = "text") -> None:
         say("the local AWS does not run; start it: fleet local start")
     if server is None:
         raise typer.Exit(EXIT_WANTING)
+
+
+def _processes(rows: list[dict[str, Any]]) -> str:
+    headers = ("name", "id", "health", "pid", "port", "memory", "limit", "restarts")
+    cells = [
+        (
+            row["name"],
+            row["id"][:8],
+            row["health"],
+            row["pid"] or "",
+            row["port"] or "",
+            f"{row['memory_mib']:.0f}",
+            row["memory_limit_mib"] or "",
+            row["restarts"],
+        )
+        for row in rows
+    ]
+    return table(headers, cells, right=(3, 4, 5, 6, 7))

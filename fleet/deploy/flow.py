@@ -19,6 +19,8 @@ from fleet.images.check import check_images
 from fleet.images.push import push_images
 from fleet.images.required import required_images
 from fleet.inputs import missing_inputs, required_inputs
+from fleet.local.plane.client import LocalPlane
+from fleet.local.plane.ready import wait_until_ready
 from fleet.local.seed import seed
 from fleet.local.server import ENVIRONMENT, LocalAws
 from fleet.nats import retire_unused
@@ -39,6 +41,8 @@ class Request:
     """Raises where nobody could answer, before the work that leads up to the question."""
     confirm: Callable[[str], bool] | None = None
     """Asks before the first change in AWS; nothing is asked where it is missing."""
+    plane: LocalPlane | None = None
+    """What runs the local environment's tasks; without, nothing of it runs."""
 
 
 class DeploymentFailedError(WantingError):
@@ -82,6 +86,9 @@ def deploy(request: Request, progress: Progress) -> Account:
     with progress.step(f"deploy {len(stacks)} stacks") as step:
         _run_deployment(account, cdk, list(stacks.values()), step)
         step.outcome(_changes(before, read_stacks(account), stacks))
+    if account.is_local and request.plane:
+        with progress.step("wait until what is deployed runs") as step:
+            wait_until_ready(request.plane.asked(), step)
     with progress.step("retire what no task uses any more") as step:
         step.outcome(", ".join(retire_unused(account, request.environment)) or "nothing")
     return account
@@ -91,6 +98,9 @@ def _local(request: Request, progress: Progress) -> Account:
     """Bring the local AWS to where an account's owner would have brought theirs."""
     with progress.step("start the local AWS") as step:
         account = local_account(LocalAws().start(step))
+    if request.plane:
+        with progress.step("start the local plane") as step:
+            request.plane.start(step)
     if BOOTSTRAP_STACK not in read_stacks(account):
         with progress.step("prepare it for the CDK") as step:
             CdkCli(request.environment, request.catalog_path, account, verbose=request.verbose).bootstrap(

@@ -131,7 +131,7 @@ def alarm_names(checkout: Checkout, service: str) -> list[str]:
 
 
 def test_the_whole_catalog_is_deployed_and_verified(checkout: Checkout) -> None:
-    done = checkout.good("deploy")
+    done = checkout.good("deploy", "--no-plane")
     assert re.search(r"deploy \d+ stacks: .*\d+ created", done.stderr), done.stderr
     assert done.stdout.splitlines()[-2:] == [
         "deployed; running tasks: not claimed by the local AWS",
@@ -143,7 +143,7 @@ def test_the_whole_catalog_is_deployed_and_verified(checkout: Checkout) -> None:
 
 
 def test_a_second_deployment_has_nothing_to_change(checkout: Checkout) -> None:
-    assert "nothing to change" in checkout.good("deploy").stderr
+    assert "nothing to change" in checkout.good("deploy", "--no-plane").stderr
 
 
 def test_the_cdk_cli_sees_no_difference(checkout: Checkout) -> None:
@@ -154,7 +154,7 @@ def test_a_failed_deployment_says_what_failed_and_why(checkout: Checkout) -> Non
     checkout.good("catalog", "add", NEW, "--group", "game", "--description", "Rolls the loot.", "--owner", "game-core")
     role = {"RoleName": f"gaming-system-local-{NEW}", "AssumeRolePolicyDocument": "{}"}
     checkout.client("iam").create_role(**role)
-    done = checkout.fleet("deploy")
+    done = checkout.fleet("deploy", "--no-plane")
     assert done.returncode == 1
     told = done.stderr.partition("what failed first, and why")[2]
     assert re.search(r"gaming-system-local-services-game: LootNats/\S*Role \(AWS::IAM::Role\)", told), told
@@ -169,7 +169,7 @@ def test_a_failed_deployment_says_what_failed_and_why(checkout: Checkout) -> Non
 
 
 def test_the_next_try_adds_the_service_with_its_alarms(checkout: Checkout) -> None:
-    done = checkout.good("deploy")
+    done = checkout.good("deploy", "--no-plane")
     assert done.stdout.splitlines()[-1] == (
         "23 of 23 services deployed with two replicas each; 69 of 69 alarms wired to gaming-system-alerts-local"
     )
@@ -178,7 +178,7 @@ def test_the_next_try_adds_the_service_with_its_alarms(checkout: Checkout) -> No
 
 def test_an_interrupted_deployment_leaves_nothing_running(checkout: Checkout) -> None:
     checkout.good("catalog", "disable", NEW, "--reason", "nobody plays yet")
-    process = checkout.start("deploy")
+    process = checkout.start("deploy", "--no-plane")
     assert process.stderr is not None
     for line in process.stderr:
         if "✅" in line:
@@ -193,7 +193,7 @@ def test_an_interrupted_deployment_leaves_nothing_running(checkout: Checkout) ->
 
 
 def test_a_disabled_service_is_gone_with_its_alarms(checkout: Checkout) -> None:
-    done = checkout.good("deploy")
+    done = checkout.good("deploy", "--no-plane")
     assert done.stdout.splitlines()[-1].startswith("22 of 22 services deployed")
     assert alarm_names(checkout, NEW) == []
     rows = {row["service"]: row for row in checkout.verified()["services"]}

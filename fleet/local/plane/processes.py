@@ -80,10 +80,8 @@ class Process:
         return 0
 
     def own_memory_bytes(self) -> int:
-        """Return its share of memory, with each shared page divided by those that share it; resident where that is not told."""
-        with contextlib.suppress(psutil.Error, AttributeError):
-            return int(self._statistics.memory_full_info().pss) if self._statistics else 0
-        return self.memory_bytes()
+        """Return its share of memory (see `shared_memory_bytes`); 0 once it has ended."""
+        return shared_memory_bytes(self._statistics) if self._statistics else 0
 
     def cpu_seconds(self) -> float:
         """Return the processor time that it has used; 0 once it has ended."""
@@ -172,6 +170,14 @@ class Processes:
     async def end_all(self, grace_seconds: float) -> None:
         """End every process."""
         await asyncio.gather(*(process.end(grace_seconds) for process in self.running))
+
+
+def shared_memory_bytes(process: psutil.Process) -> int:
+    """Return a process's share of memory: each shared page is divided by those that share it; resident where that is not told."""
+    with contextlib.suppress(psutil.Error):
+        told = process.memory_full_info()
+        return int(getattr(told, "pss", told.rss))
+    return 0
 
 
 def _statistics(pid: int) -> psutil.Process | None:

@@ -174,14 +174,13 @@ def _is_newer(own: Sequence[Task], primary: Deployment) -> bool:
 
 
 def _after_failure(service: Service, primary: Deployment, tasks: Sequence[Task]) -> Plan:
-    """Stop what has failed; what was there before takes over again where it may."""
-    rolls_back = service.breaker.rolls_back and service.completed is not None
+    """Stop what does not serve of what has failed; what was there before takes over again where it may, and replaces the rest."""
     stops = [
         Stop(task.id, "Deployment failed: the deployment circuit breaker was triggered")
         for task in tasks
-        if task.deployment == primary.id and task.status != "STOPPING" and (rolls_back or not task.is_healthy)
+        if task.deployment == primary.id and task.status != "STOPPING" and not task.is_healthy
     ]
-    return Plan(primary, 0, tuple(stops), rolls_back)
+    return Plan(primary, 0, tuple(stops), service.breaker.rolls_back and service.completed is not None)
 
 
 def _scaled_in(own: Sequence[Task], desired: int, primary: Deployment) -> list[Stop]:

@@ -15,16 +15,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from fleet.errors import InputError
 from fleet.local.plane.control import Control
 from fleet.local.plane.names import MINUTE_SECONDS, RECORD
 from fleet.local.plane.plane import Part, Plane
-from fleet.local.plane.processes import Processes, end_marked
+from fleet.local.plane.processes import Processes, end_marked, shared_memory_bytes
 from fleet.local.recorded import write_private
 from fleet.local.server import LocalAws
 
 _GRACE_SECONDS = 10.0
 _AGAIN_SECONDS = 1.0
+_MIB = 2**20
 _log = logging.getLogger(__name__)
 
 
@@ -101,16 +104,24 @@ class Supervisor:
         }
         write_private(self._folder / RECORD, json.dumps(record, indent=2) + "\n")
 
-    async def _status(self, _: Mapping[str, Any]) -> Any:
-        running = self.plane.processes.running
+    async def _status(self, arguments: Mapping[str, Any]) -> Any:
         return {
             "pid": os.getpid(),
             "seconds": round(time.time() - self._started, 1),
             "minute_seconds": self.plane.minute_seconds,
-            "processes": len(running),
+            "processes": len(self.plane.processes.running),
             "nats_servers": list(filter(None, self.plane.addresses.get("NATS_SERVERS", "").split(","))),
+            **({"memory": await asyncio.to_thread(self._memory)} if arguments.get("memory") else {}),
             **{part.name: part.status() for part in self._parts},
         }
+
+    def _memory(self) -> dict[str, float]:
+        """Return how much memory the supervisor and all that it runs take, with what they share counted once and each time."""
+        own = psutil.Process()
+        running = self.plane.processes.running
+        shares = [shared_memory_bytes(own), *(process.own_memory_bytes() for process in running)]
+        resident = [own.memory_info().rss, *(process.memory_bytes() for process in running)]
+        return {"proportional_mib": round(sum(shares) / _MIB, 1), "resident_mib": round(sum(resident) / _MIB, 1)}
 
     async def _settings(self, arguments: Mapping[str, Any]) -> Any:
         self.plane.minute_seconds = float(arguments["minute_seconds"])

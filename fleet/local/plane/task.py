@@ -239,5 +239,6 @@ def plain(task: RunningTask) -> dict[str, Any]:
         "started": task.started,
         "memory_mib": round(process.memory_bytes() / 2**20, 1) if process else 0.0,
         "memory_limit_mib": task.definition.memory_mib,
+        "reason": task.reason,
         "log": str(task.log),
     }

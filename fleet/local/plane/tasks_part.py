@@ -161,6 +161,7 @@ class Tasks:
                     "restarts": service.restarts,
                     "last_event": service.events[0]["message"] if service.events else "",
                     "tasks": [plain(task) for task in service.tasks],
+                    "stopped": [plain(task) for task in service.stopped],
                 }
                 for service in sorted(self.services.values(), key=lambda service: service.wanted.name)
             ],

@@ -68,7 +68,7 @@ def apply() -> None:
             service.task_definition = response.ecs_backend.describe_task_definition(service.task_definition).arn
         for deployment in before:
             if is_another_version(deployment, service, parameters):
-                begin(service, deployment)
+                begin(service, deployment, parameters)
         bring_up_to_date(service, parameters)
         return result
 

@@ -47,15 +47,26 @@ def is_another_version(before: Mapping[str, Any], service: Service, parameters: 
     return any(wanted.get(name) is not None and wanted[name] != before.get(name) for name in DEPLOYED)
 
 
-def begin(service: Service, before: dict[str, Any]) -> None:
-    """Make a new primary deployment; those before it go on until it is completed."""
+def begin(service: Service, before: dict[str, Any], parameters: Mapping[str, Any]) -> None:
+    """Make a new primary deployment; those before it go on until it is completed.
+
+    Back to a completed version whose tasks may still run, it is that deployment again: nothing is started that runs already.
+    """
+    earlier = [before | {"status": "ACTIVE"}, *service.deployments[1:]]
+    for deployment in earlier[1:]:
+        if outcomes(service).get(deployment["id"]) == COMPLETED and not is_another_version(
+            deployment, service, parameters
+        ):
+            deployment["status"] = "PRIMARY"
+            service.deployments = [deployment, *(each for each in earlier if each is not deployment)]
+            return
     primary = deepcopy(before) | {
         "id": f"ecs-svc/{secrets.randbelow(10**19):019d}",
         "createdAt": utcnow(),
         "failedTasks": 0,
         "status": "PRIMARY",
     }
-    service.deployments = [primary, before | {"status": "ACTIVE"}, *service.deployments[1:]]
+    service.deployments = [primary, *earlier]
 
 
 def bring_up_to_date(service: Service, parameters: Mapping[str, Any]) -> None:
