@@ -110,7 +110,8 @@ class GatewayProcess:
             nats=self.client.link,
             outage_tolerance_seconds=self._settings.nats_outage_tolerance_seconds,
         )
-        async with HealthServer(health.paths(self._settings.health_path), port=self._settings.health_port) as server:
+        paths, host = health.paths(self._settings.health_path), self._settings.health_host
+        async with HealthServer(paths, host=host, port=self._settings.health_port) as server:
             counting = asyncio.create_task(self.client.metrics.run())
             serving = asyncio.create_task(self._server.serve([self._listening]))
             connecting = asyncio.create_task(self._connect())

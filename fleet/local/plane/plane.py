@@ -15,6 +15,7 @@ from fleet.local.server import LocalAws, RunningServer
 
 if TYPE_CHECKING:
     from fleet.account import Account
+    from fleet.local.plane.tasks_part import Tasks
 
 
 class Part(Protocol):
@@ -51,6 +52,10 @@ class Plane:
     """What the parts have the local AWS told each time that the plane tells of itself."""
     signals: dict[str, Callable[[int], None]] = field(default_factory=dict)
     """How to send a signal to what is no task, by its name: the nodes and the cache."""
+    tasks: Tasks | None = None
+    """The part that runs tasks, for those who measure and ship what is theirs."""
+    on_step: list[Callable[[], None]] = field(default_factory=list)
+    """Called each time that the tasks have been looked at."""
     _seen: tuple[RunningServer, Account] | None = None
 
     async def account(self) -> Account | None:

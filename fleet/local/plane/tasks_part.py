@@ -57,6 +57,7 @@ class Tasks:
             starting=asyncio.Semaphore(_AT_ONCE),
             scale=lambda: plane.minute_seconds / _MINUTE_SECONDS,
         )
+        plane.tasks = self
         for name in _SIGNALS:
             plane.control.register(name, self._signal_handler(name))
         plane.control.register("stop-task", self._stop_task)
@@ -131,6 +132,8 @@ class Tasks:
         now = time.time()
         for service in self.services.values():
             service.step(now)
+        for listener in self._plane.on_step:
+            listener()
 
     def _definition(self, arn: str) -> Any:
         return self._known().definition(arn)
