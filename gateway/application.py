@@ -13,7 +13,7 @@ from gateway.cors import Cors
 from gateway.events import Feed, stream
 from gateway.exchange import Exchange, GoneError, Receive, Response, Scope, Send
 from gateway.limits import Places, Rates
-from gateway.mapping import json_path, reply_json, request_message
+from gateway.mapping import UnwritableError, json_path, reply_json, request_message
 from gateway.problems import Problem, of_call
 from gateway.routes import Route, Routes
 from gateway.settings import GatewaySettings
@@ -206,7 +206,11 @@ class Gateway:
             )
         except CallError as error:
             raise of_call(error, lambda field: json_path(kind, field)) from error
-        return reply_json(reply)
+        try:
+            return reply_json(reply)
+        except UnwritableError as error:
+            _log.warning("an answer has no form in JSON", extra={"subject": endpoint.subject, "why": str(error)})
+            raise Problem("bad-gateway") from error
 
     async def _while_there(self, exchange: Exchange, work: Awaitable[bytes]) -> bytes:
         """Await something, and cancel it when the caller goes away: that is no failure of anybody's."""

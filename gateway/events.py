@@ -18,7 +18,7 @@ from collections.abc import Callable
 from google.protobuf.message import DecodeError, Message
 
 from gateway.exchange import Exchange
-from gateway.mapping import reply_json
+from gateway.mapping import UnwritableError, reply_json
 from sdk import Delivery, Event, NATSClient
 
 _log = logging.getLogger(__name__)
@@ -132,13 +132,14 @@ class Feed:
         message = self._type()
         try:
             message.ParseFromString(delivery.data)
-        except DecodeError:
+            text = reply_json(message)
+        except (DecodeError, UnwritableError):
             _log.warning("an event is not what it must be", extra={"subject": delivery.subject})
             return
         identifier = self._identifier(message)
         if identifier in self._last:
             return  # told twice
-        frame = b"id: %b\ndata: %b\n\n" % (identifier.encode(), reply_json(message))
+        frame = b"id: %b\ndata: %b\n\n" % (identifier.encode(), text)
         self._last[identifier] = frame
         if len(self._last) > self._remembered:
             self._last.popitem(last=False)

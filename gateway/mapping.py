@@ -28,6 +28,10 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _PART = re.compile(r"([A-Za-z0-9_]+)(.*)", re.DOTALL)
 
 
+class UnwritableError(Exception):
+    """JSON has no form for a message: it has a time after the year 9999, or NaN in a `Struct`."""
+
+
 def request_message(kind: type[Message], path: Mapping[str, str], query: bytes, body: bytes | None) -> Message:
     """Return the message that a request stands for.
 
@@ -57,8 +61,15 @@ def request_message(kind: type[Message], path: Mapping[str, str], query: bytes, 
 
 
 def reply_json(message: Message) -> bytes:
-    """Return a message as JSON; fields that hold their default are there too."""
-    plain = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
+    """Return a message as JSON; fields that hold their default are there too.
+
+    Raises:
+        UnwritableError: JSON has no form for what a service put there.
+    """
+    try:
+        plain = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
+    except (json_format.Error, ValueError, TypeError) as error:
+        raise UnwritableError(str(error)) from error
     return _encode(plain).encode()
 
 

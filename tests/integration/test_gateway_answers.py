@@ -24,6 +24,7 @@ from proto.generated.gaming.game.v1.quest_pb2 import (
     ListQuestsRequest,
     Quest,
 )
+from proto.generated.gaming.game.v1.state_pb2 import GetStateReply, GetStateRequest
 from proto.generated.gaming.infrastructure.v1.auth_pb2 import Principal, VerifyTokenReply, VerifyTokenRequest
 from sdk import (
     AlreadyExistsError,
@@ -150,6 +151,17 @@ async def test_an_error_of_the_service_has_its_status(
     elif status < 500:
         assert told["detail"] == raised.message
     assert response.headers.get("retry-after") == {429: "90", 503: "1"}.get(status)
+
+
+async def test_an_answer_that_has_no_form_in_json_is_a_502(http: httpx.AsyncClient, served: World) -> None:
+    async def answer(_: GetStateRequest, __: Context) -> GetStateReply:
+        reply = GetStateReply()
+        reply.entry.value["level"] = float("nan")
+        return reply
+
+    served.answers["state.get"] = answer
+    response = await http.get("/v1/players/player-1/state/level", headers=key("player"))
+    assert response.json()["type"] == "/docs#problem-bad-gateway"
 
 
 async def test_what_takes_too_long_is_a_504_in_the_time_that_the_caller_gives(

@@ -54,6 +54,17 @@ async def test_what_waits_is_still_taken_after_the_end() -> None:
     assert [await listener.take(0), await listener.take(0)] == [b"1", b""]
 
 
+async def test_an_event_that_cannot_be_read_or_written_is_passed_over() -> None:
+    made = feed()
+    listener = made.join()
+    beyond = EventMessage(event_id="far")
+    beyond.occurred_at.seconds = 10**15
+    for data in (b"\xff", beyond.SerializeToString()):
+        await made.hear(Delivered(data))  # type: ignore[arg-type]
+    await tell(made, "good")
+    assert identifiers(await listener.take(0)) == ["good"]
+
+
 async def test_so_many_events_are_remembered() -> None:
     made = feed()
     await tell(made, "a", "b", "c", "d")
