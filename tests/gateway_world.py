@@ -148,6 +148,7 @@ class World:
             "GATEWAY_VERIFIER_KEY": VERIFIER_KEY,
             "GATEWAY_HOST": "127.0.0.1",
             "GATEWAY_PORT": "0",
+            "HEALTH_HOST": "127.0.0.1",
             "HEALTH_PORT": "0",
             "GATEWAY_RATE_A_CALLER": "0",
             "GATEWAY_LEAVE_SECONDS": "0",

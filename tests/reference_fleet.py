@@ -34,6 +34,7 @@ SECRETS = {
     "TOKEN_SIGNING_KEY": "signs-the-tokens-of-a-test",
     "PAYMENT_WEBHOOK_SECRET": "signs-reports-of-a-test",
     "PAYMENT_MERCHANT_KEY": "signs-links-of-a-test",
+    "GATEWAY_VERIFIER_KEY": "verifies-for-all-of-a-test",
 }
 GATEWAY = "http-nats-gateway"
 ASKER = "loadtest"
