@@ -164,7 +164,7 @@ class Environment(Model):
     destroy_data: bool = False
     """Whether removing the environment removes its data; the context key `destroy-data` must name the environment too."""
     function_architecture: FunctionArchitecture = "arm64"
-    """Processor of the Lambda functions; `host` is the machine that deploys, for the local AWS."""
+    """Processor of the Lambda functions; `host` is the machine that deploys, for the local AWS, which runs the NATS nodes too."""
     network: Network = Network()
     """VPC and endpoints."""
     fargate: Fargate = Fargate()

@@ -14,6 +14,8 @@ def certificate_request(catalog: Catalog, environment: str) -> dict[str, Any]:
     A disabled service is not in it; its certificate goes once nothing uses it any more.
     """
     return {
+        # On one machine all nodes have one address.
+        **({"shared_node_names": ["localhost"]} if environment == names.LOCAL else {}),
         "environment": environment,
         "organization": names.PLATFORM,
         "client_domain": names.SERVICE_DOMAIN,

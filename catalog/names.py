@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 PLATFORM = "gaming-system"
+LOCAL = "local"
+"""The environment that lives in the local AWS, on one machine."""
 IDENTITY_DOMAIN = "gaming-system.internal"
 NATS_DOMAIN = f"nats.{IDENTITY_DOMAIN}"
 SERVICE_DOMAIN = f"svc.{IDENTITY_DOMAIN}"

@@ -51,7 +51,7 @@ class NatsStack(FleetStack):
             self,
             "Control",
             environment=environment,
-            assets=NatsAssets(self, "Assets"),
+            assets=NatsAssets(self, "Assets", environment=environment),
             documents=documents,
             key_arn=cluster.key.key_arn,
             retention=retention,

@@ -9,8 +9,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
+from catalog.environment import Environment
 from fleet_constructs.errors import PackagesMissingError
-from fleet_constructs.python_function import ROOT, STAGED
+from fleet_constructs.python_function import HOST_ARCHITECTURE, ROOT, STAGED
 from nats_platform.agent import build_agent
 from nats_platform.packages import Package, PackageMissingError
 from nats_platform.server_package import Architecture, build_server_package
@@ -21,10 +22,10 @@ MACHINES_ARCHITECTURE: Architecture = "arm64"
 class NatsAssets(Construct):
     """Server and agent; who configures the cluster copies them to its bucket, so that machines read nothing but that."""
 
-    def __init__(self, scope: Construct, construct_id: str) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
         super().__init__(scope, construct_id)
         try:
-            server, agent = build_server_package(MACHINES_ARCHITECTURE, STAGED), build_agent(STAGED)
+            server, agent = build_server_package(_processor(environment), STAGED), build_agent(STAGED)
         except PackageMissingError as error:
             raise PackagesMissingError(error.folder.relative_to(ROOT)) from error
         self.server_sha256 = server.sha256
@@ -50,6 +51,11 @@ class NatsAssets(Construct):
             asset_hash=package.sha256,
             asset_hash_type=cdk.AssetHashType.CUSTOM,
         )
+
+
+def _processor(environment: Environment) -> Architecture:
+    """Return the processor of the machines; where functions run on the machine that deploys, so do they."""
+    return HOST_ARCHITECTURE if environment.function_architecture == "host" else MACHINES_ARCHITECTURE
 
 
 def _place(asset: s3_assets.Asset, package: Package) -> str:

@@ -46,7 +46,7 @@ class NatsDocuments(Construct):
                 document_type="Command",
                 # In place: a document that is replaced would need another name.
                 update_method="NewVersion",
-                content=_content(command),
+                content=document_content(command),
             )
 
     def permissions(self, *commands: names.NatsCommand) -> list[iam.PolicyStatement]:
@@ -86,7 +86,8 @@ class NatsDocuments(Construct):
         ]
 
 
-def _content(command: names.NatsCommand) -> dict[str, Any]:
+def document_content(command: names.NatsCommand) -> dict[str, Any]:
+    """Return what a command's document says."""
     takes_request = command in WITH_REQUEST
     parameter = {
         PARAMETER: {

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -24,7 +24,7 @@ from fleet_constructs.errors import PackagesMissingError
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / ".build" / "functions"
 STAGED = ROOT / ".build" / "assets"
-HOST_ARCHITECTURE = "x86_64" if platform.machine() in {"x86_64", "AMD64"} else "arm64"
+HOST_ARCHITECTURE: Literal["arm64", "x86_64"] = "x86_64" if platform.machine() in {"x86_64", "AMD64"} else "arm64"
 
 
 class Placement(TypedDict, total=False):

@@ -54,9 +54,7 @@ def print_report(report: Report, output: Format) -> None:
     for line in _told(report.wanting, styled("wanting", "red")):
         result(line)
     if not report.claims_nodes:
-        result(
-            "NATS: slots, configuration and alarms deployed; nodes that answer: not claimed (nats.wait_for_nodes is false)"
-        )
+        result("NATS: slots, configuration and alarms deployed; nodes that answer: not claimed, since none does here")
     if not report.claims_cache:
         result("cache: deployed; that it answers: not claimed, since none does here")
     if not report.claims_tasks:

@@ -230,5 +230,6 @@ class TestEnvironments:
         assert local.network.nat_gateways == prod.network.nat_gateways
         assert local.monitoring.container_insights == prod.monitoring.container_insights
         assert local.cache.multi_az == prod.cache.multi_az
-        assert not local.nats.wait_for_nodes
+        assert local.nats.wait_for_nodes
+        assert local.cache.prove_passwords
         assert local.function_architecture == "host"
