@@ -4,9 +4,10 @@
 first one finds its configuration by it. `Custom::NatsRoll` waits until the machines are there and whole, or rolls them.
 
 The tasks of the schedule are `backup`, and `retire`: take away what no task uses any more. An operator has `status`, `streams` and
-`restore` besides.
+`restore` besides; and `place` is for nodes that have moved, which only those on one machine ever do.
 
-Environment: BUCKET, CLUSTER, ENVIRONMENT, STACK_PREFIX, DOCUMENT_PREFIX, ROLL_DOCUMENT, WAIT_FOR_NODES (`false` where no node answers).
+Environment: BUCKET, CLUSTER, ENVIRONMENT, STACK_PREFIX, DOCUMENT_PREFIX, ROLL_DOCUMENT, WAIT_FOR_NODES (`false` where no node answers),
+and in the local AWS NATS_PLACES (JSON: `nats_platform.configuration.Place` by node, of nodes that stand side by side on one machine).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from functions.nats_roll import RollWatch, Waiting
 from functions.nats_state import State
 from functions.nats_usage import Usage
 from nats_platform.commander import Commander
+from nats_platform.configuration import Place
 from nats_platform.permissions import User, merged, service_user, wanted_users
 from nats_platform.request import ClusterRequest
 from tls import ConflictError, S3Store
@@ -43,7 +45,14 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any] | None:
         provider = provide_roll if event["ResourceType"] == ROLL else provide_configuration
         answer(event, lambda kind, properties: provider(event, context, kind, properties))
         return None
-    tasks = {"backup": back_up, "retire": retire, "status": status, "streams": change_streams, "restore": restore}
+    tasks = {
+        "backup": back_up,
+        "place": place,
+        "restore": restore,
+        "retire": retire,
+        "status": status,
+        "streams": change_streams,
+    }
     return tasks[event["task"]](event)
 
 
@@ -245,6 +254,12 @@ def retire(_: Mapping[str, Any]) -> dict[str, Any]:
     return {"changed": brought.changed, "version": brought.version, "users": len(users), "retired": gone}
 
 
+def place(_: Mapping[str, Any]) -> dict[str, Any]:
+    """Render anew what was asked for last, for where the nodes stand now."""
+    brought = _configuration().place_anew()
+    return {"changed": brought.changed, "version": brought.version}
+
+
 def users_in_use(request: ClusterRequest, contracts: list[tuple[str, Mapping[str, Any]]]) -> tuple[User, ...]:
     """Return the users that are asked for, each with what a running task may do besides, and those whose tasks still run."""
     users = wanted_users(request)
@@ -255,7 +270,9 @@ def users_in_use(request: ClusterRequest, contracts: list[tuple[str, Mapping[str
 
 def _configuration() -> Configuration:
     bucket = os.environ["BUCKET"]
-    return Configuration(bucket, State(S3Store(bucket)), _nodes(), boto3.client("s3"))
+    told: Mapping[str, Mapping[str, Any]] = json.loads(os.environ.get("NATS_PLACES", "{}"))
+    places = {node: Place(**where) for node, where in told.items()}
+    return Configuration(bucket, State(S3Store(bucket)), _nodes(), boto3.client("s3"), places)
 
 
 def _nodes() -> Nodes | None:

@@ -6,14 +6,15 @@ switched before any node is asked, and every node is asked each time, who says `
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from functions.nats_nodes import Nodes, NotConfiguredError
 from functions.nats_state import Cluster, Current, State
-from nats_platform.configuration import render
+from nats_platform.configuration import Place, render
 from nats_platform.permissions import User, merged, wanted_users
 from nats_platform.request import ClusterRequest
 from tls import ConflictError
@@ -41,6 +42,8 @@ class Configuration:
     nodes: Nodes | None
     """None where no node answers in the environment."""
     s3: Any
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """Where nodes stand that are not at production's places."""
 
     def deploy(
         self, request: ClusterRequest, assets: Mapping[str, Mapping[str, str]], *, proceed: bool
@@ -85,6 +88,14 @@ class Configuration:
             raise ValueError("no deployment has asked for a cluster yet")
         return self._bring_about(before, before.request, users, {}, proceed=False)
 
+    def place_anew(self) -> BroughtAbout:
+        """Make it what was asked for last, for where the nodes stand now; machines take it up when they boot."""
+        before = self.state.cluster()
+        if before.request is None:
+            raise ValueError("no deployment has asked for a cluster yet")
+        alone = dataclasses.replace(self, nodes=None)
+        return alone._bring_about(before, before.request, before.users, {}, proceed=False)  # noqa: SLF001 - itself
+
     def _bring_about(
         self,
         before: Cluster,
@@ -97,7 +108,9 @@ class Configuration:
         current = self.state.current()
         self.state.put_cluster(before, request, users)
         configuration = {
-            node.name: self.state.put_configuration(node.name, render(request, users, node.name), current)
+            node.name: self.state.put_configuration(
+                node.name, render(request, users, node.name, self.places.get(node.name)), current
+            )
             for node in request.nodes
         }
         now = self.state.switch(current, {**current.plain, **assets, "configuration": configuration})

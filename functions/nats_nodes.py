@@ -10,7 +10,7 @@ from typing import Any
 from nats_platform.commander import Commander, Outcome, packed
 from nats_platform.limits import waiting_seconds
 
-SILENT = "no node answers in this environment (nats.wait_for_nodes is false)"
+SILENT = "no node answers in this environment (nats.wait_for_nodes is false, or no data plane runs)"
 _log = logging.getLogger(__name__)
 
 

@@ -33,6 +33,8 @@ class Place:
     pid_file: str = "/run/nats/nats.pid"
     routes: Mapping[str, str] = field(default_factory=dict)
     """`host:port` of nodes that are not at their own names, for several on one machine."""
+    advertised_route: str = ""
+    """`host:port` that the others are told of by those that know the node, where it is not simply its route port."""
 
 
 def render(request: ClusterRequest, users: Sequence[User], node: str, place: Place | None = None) -> str:
@@ -79,6 +81,7 @@ def render(request: ClusterRequest, users: Sequence[User], node: str, place: Pla
             "pool_size": 3,
             # Clients know the three names; addresses in their stead would be in no certificate.
             "no_advertise": True,
+            **({"advertise": place.advertised_route} if place.advertised_route else {}),
             "tls": {
                 **_pair(place, "route", "route-ca.pem"),
                 "verify_cert_and_check_known_urls": True,

@@ -15,7 +15,6 @@ from nats_platform.node.deliver_certificates import FAULTS, RefusedError
 from nats_platform.node.settings import Settings
 
 GATE_SECONDS = 240.0
-SPAN_SECONDS = 10.0
 ATTEMPTS = 10
 COMMANDS = {
     "commands": ("boot", "certificates", "configure", "leave", "status", "metrics"),
@@ -54,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     parsers["streams"].add_argument("--dry-run", action="store_true", help="tell what would be done")
     parsers["gate"].add_argument("--timeout-seconds", type=float, default=GATE_SECONDS)
     parsers["gate"].add_argument(
-        "--span-seconds", type=float, default=SPAN_SECONDS, help="how long all must have been well without a break"
+        "--span-seconds",
+        type=float,
+        help="how long all must have been well without a break (default: what the machine says)",
     )
     return parser
 

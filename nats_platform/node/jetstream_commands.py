@@ -16,7 +16,8 @@ from nats_platform.node.streams import apply_streams
 
 def gate(settings: Settings, arguments: argparse.Namespace) -> str:
     """Wait until the cluster is whole, and stays so."""
-    outcome = wait_for_cluster(settings, seconds=arguments.timeout_seconds, span_seconds=arguments.span_seconds)
+    span = arguments.span_seconds or settings.gate_span_seconds
+    outcome = wait_for_cluster(settings, seconds=arguments.timeout_seconds, span_seconds=span)
     return _told(outcome, outcome["findings"])
 
 

@@ -37,6 +37,8 @@ class Settings:
     """The user that the server runs as."""
     proof_seconds: float = 15.0
     """How long a server may take to show that it took up what it was given."""
+    gate_span_seconds: float = 10.0
+    """How long all must have been well without a break for the gate to open."""
 
     @classmethod
     def told(cls, variables: Mapping[str, str]) -> Settings:
@@ -61,6 +63,7 @@ class Settings:
             client_port=int(variables.get("NATS_CLIENT_PORT", cls.client_port)),
             owner=variables.get("NATS_OWNER", cls.owner),
             proof_seconds=float(variables.get("PROOF_SECONDS", cls.proof_seconds)),
+            gate_span_seconds=float(variables.get("GATE_SPAN_SECONDS", cls.gate_span_seconds)),
         )
 
     @property

@@ -14,7 +14,7 @@ import pytest
 from functions.nats_configuration import Configuration
 from functions.nats_nodes import NotConfiguredError
 from functions.nats_state import CLUSTER, CURRENT, State
-from nats_platform.configuration import render
+from nats_platform.configuration import Place, render
 from nats_platform.permissions import merged, wanted_users
 from nats_platform.request import ClusterRequest
 from tests.certificates import Crash, Interference, MemoryStore, WatchedStore, count_changes, crashing
@@ -375,3 +375,29 @@ def test_users_are_kept_as_they_are_rendered(cluster: Cluster) -> None:
     assert kept.users == merged((), wanted_users(request))
     assert kept.request is not None
     assert kept.request.to_plain() == dataclasses.replace(request).to_plain()
+
+
+def test_nodes_on_one_machine_are_configured_for_where_they_stand_and_anew_when_that_changes() -> None:
+    cluster = Cluster()
+    here = {node: Place(client_port=5000 + index) for index, node in enumerate(NODES)}
+    before = dataclasses.replace(cluster.configuration(answering=False), places=here)
+    before.deploy(a_request(), cluster.assets, proceed=False)
+
+    def rendered() -> list[str]:
+        configuration = State(cluster.store).current().configuration
+        stored = [cluster.store.read(configuration[node]["key"]) for node in NODES]
+        return [one.data.decode() for one in stored if one]
+
+    assert [
+        f'listen: "0.0.0.0:{place.client_port}"' in text for place, text in zip(here.values(), rendered(), strict=True)
+    ] == [True] * 3
+    moved = dataclasses.replace(cluster.configuration(), places={**here, "nats-1": Place(client_port=6000)})
+    assert moved.place_anew().changed
+    assert 'listen: "0.0.0.0:6000"' in rendered()[0]
+    assert not cluster.nodes.commands  # they take it up when they boot
+    assert not moved.place_anew().changed
+
+
+def test_nothing_can_be_placed_before_a_deployment_has_asked_for_it() -> None:
+    with pytest.raises(ValueError, match="no deployment has asked"):
+        Cluster().configuration().place_anew()

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from nats_platform.node.__main__ import SPAN_SECONDS
 from nats_platform.node.gate import LOOKS, wait_for_gate
 from nats_platform.node.replicas import behind
+from nats_platform.node.settings import Settings
 
 MINUTE = 60.0
+SPAN_SECONDS = Settings.gate_span_seconds
 
 
 class Time:
