@@ -7,6 +7,7 @@ from typing import Any
 from moto.awslambda.models import LambdaFunction, lambda_backends
 
 from local_aws.functions.runner import Invocation, Outcome, run
+from local_aws.functions.surroundings import in_these_surroundings
 
 
 def function_at(arn: str) -> LambdaFunction | None:
@@ -30,7 +31,7 @@ def invoke(function: LambdaFunction, event: Any, *, endpoint: str, at_most_secon
             handler=function.handler or "",
             archive=function.code_bytes,
             layers=[layer.code_bytes for layer in layers if layer],
-            environment={name: str(value) for name, value in function.environment_vars.items()},
+            environment=in_these_surroundings({name: str(value) for name, value in function.environment_vars.items()}),
             memory_mib=function.memory_size,
             timeout_seconds=min(function.timeout, at_most_seconds or function.timeout),
             region=function.region,
