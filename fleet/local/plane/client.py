@@ -42,7 +42,7 @@ class RunningPlane:
     minute_seconds: float
     has_cache: bool
 
-    def ask(self, name: str, *, seconds: float = ASK_SECONDS, **arguments: Any) -> Any:
+    def ask(self, name: str, /, *, seconds: float = ASK_SECONDS, **arguments: Any) -> Any:
         """Ask the supervisor something, or have it do something.
 
         Raises:
