@@ -117,7 +117,7 @@ def test_the_function_knows_the_document_and_whether_nodes_answer(environment: s
     variables = function["Environment"]["Variables"]
 
     assert variables["DELIVERY_DOCUMENT"] == document(fleet)["Name"]
-    assert variables["WAIT_FOR_NODES"] == ("true" if environment == "prod" else "false")
+    assert variables["WAIT_FOR_NODES"] == "true"
 
 
 def test_the_document_is_there_before_the_first_certificate(fleet: Fleet) -> None:
