@@ -51,6 +51,10 @@ class Refusal:
     """In lower case, as nats-py tells it."""
 
 
+class NoRespondersError(ServiceUnavailableError):
+    """NATS is there, and nobody answers the subject."""
+
+
 class Connection(Client):
     """One connection to one server.
 
@@ -243,7 +247,7 @@ class Connection(Client):
             raise result
         if result.headers and not result.data and result.headers.get(_STATUS_HEADER) == _NO_RESPONDERS:
             is_settling = time.monotonic() < self._opened + _SETTLING_SECONDS
-            raise ServiceUnavailableError("nobody answers this subject now", was_delivered=False, is_local=is_settling)
+            raise NoRespondersError("nobody answers this subject now", was_delivered=False, is_local=is_settling)
         return result
 
     async def _send(self, command: bytes) -> None:
