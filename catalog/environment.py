@@ -11,10 +11,12 @@ from pydantic import Field, StringConstraints
 
 from catalog import fargate
 from catalog.model import Model
-from catalog.service import Service, TagKey, TagValue
+from catalog.service import Service, ServiceName, TagKey, TagValue
 
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([/-][a-z0-9]+)*$", max_length=100)]
 Cidr = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$")]
+Milliseconds = Annotated[float, Field(gt=0, le=60_000)]
+Percent = Annotated[float, Field(ge=0, le=100)]
 FunctionArchitecture = Literal["arm64", "x86_64", "host"]
 DAILY_WINDOW = r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
 WEEKLY_WINDOW = r"^(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]-(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]$"
@@ -150,6 +152,32 @@ class Cache(Model):
         return tuple(f"{shard:04}-{node}" for shard in range(1, self.shards + 1) for node in nodes)
 
 
+class ServiceObjectives(Model):
+    """What a load test asks of one service in place of what it asks of all; a missing key is as for all."""
+
+    max_p50_milliseconds: Milliseconds | None = None
+    """Time in which half of all requests must have their answer."""
+    max_p99_milliseconds: Milliseconds | None = None
+    """Time in which 99 of 100 requests must have their answer."""
+    max_error_percent: Percent | None = None
+    """Share of requests that may fail."""
+
+
+class Objectives(Model):
+    """What a load test must find, for all services together and for each; `fleet loadtest` judges by it."""
+
+    max_p50_milliseconds: Milliseconds = 50.0
+    """Time in which half of all requests must have their answer."""
+    max_p99_milliseconds: Milliseconds = 500.0
+    """Time in which 99 of 100 requests must have their answer."""
+    max_error_percent: Percent = 0.1
+    """Share of requests that may fail."""
+    min_rate: Annotated[float, Field(ge=0, le=1_000_000)] = 100.0
+    """Requests a second, of the whole fleet, that must be answered; a test with less shows nothing."""
+    services: dict[ServiceName, ServiceObjectives] = {}
+    """Services of which something else is asked."""
+
+
 class Environment(Model):
     """One environment."""
 
@@ -179,6 +207,8 @@ class Environment(Model):
     """NATS nodes."""
     cache: Cache = Cache()
     """Cache nodes."""
+    objectives: Objectives = Objectives()
+    """What a load test must find."""
     tags: dict[TagKey, TagValue] = {}
     """Tags of every resource."""
 

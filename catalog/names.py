@@ -17,6 +17,11 @@ SERVICE_DOMAIN = f"svc.{IDENTITY_DOMAIN}"
 NATS_NODES = ("nats-1", "nats-2", "nats-3")
 REFERENCE_RUNTIME = "reference-service"
 RESERVED_IDENTITIES = ("operator", "provisioner", "loadtest", "metrics")
+LOAD_TEST_IDENTITY = "loadtest"
+LOAD_TESTS = "load-tests/"
+LOAD_TEST_SUBNETS = "LoadTestSubnets"
+LOAD_TEST_SECURITY_GROUP = "LoadTestSecurityGroup"
+LOAD_TEST_RESULTS = f"{LOAD_TESTS}results/"
 PLATFORM_ALARM_PREFIX = "platform-"
 LONGEST_ENVIRONMENT_NAME = 8  # the bucket of certificates has it in its name, beside account and region: 63 characters
 
@@ -163,6 +168,21 @@ def certificates_delivery(environment: str) -> str:
 def nats_bucket(environment: str, account: str, region: str) -> str:
     """Return the name of the bucket with what the NATS machines run on, and their backups."""
     return f"{PLATFORM}-{environment}-nats-{account}-{region}"
+
+
+def load_test_run(run: str) -> str:
+    """Return where in the NATS bucket the workers of a load test find what they are to do, and leave what they have measured."""
+    return f"{LOAD_TESTS}runs/{run}/"
+
+
+def load_test_result(run: str) -> str:
+    """Return where in the NATS bucket the result of a load test is kept; a run's name begins with its time."""
+    return f"{LOAD_TEST_RESULTS}{run}.json"
+
+
+def load_test_report(run: str) -> str:
+    """Return where in the NATS bucket the page that shows the result is kept."""
+    return f"{LOAD_TESTS}reports/{run}.html"
 
 
 def nats_function(environment: str) -> str:

@@ -76,6 +76,7 @@ class NatsAsker:
             Link(settings, certificates, prepare=_nothing, on_refusal=lambda _: None, on_reconnect=self._reconnected)
             for _ in range(plan.connections)
         ]
+        self._certificates = certificates
         self._next = 0
         self.reconnects = 0
 
@@ -83,8 +84,10 @@ class NatsAsker:
         """Connect.
 
         Raises:
-            SdkError: No server could be used in time.
+            SdkError: There is no certificate, or no server could be used in time.
         """
+        if self._certificates is not None:  # a link would wait for one that is not there
+            await asyncio.to_thread(self._certificates.fetch)
         await asyncio.gather(*(link.start(timeout_seconds) for link in self._links))
 
     async def close(self) -> None:

@@ -52,6 +52,7 @@ def build_fleet(app: cdk.App, *, catalog: Catalog, environment: Environment, des
         environment=environment,
         network=network,
         topic_arn=monitoring.alerts.topic.topic_arn,
+        log_group=monitoring.log_group,
         retention=retention,
     )
     cache = CacheStack(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from catalog.catalog import Catalog
 from catalog.environment import Environment
 from fleet_constructs.fleet_network import FleetNetwork
+from fleet_constructs.load_test_task import LoadTestTask, runtime_of
 from fleet_constructs.nats_alarms import add_nats_alarms
 from fleet_constructs.nats_assets import NatsAssets
 from fleet_constructs.nats_bucket import NatsBucket
@@ -20,7 +22,7 @@ from stacks.fleet_stack import FleetStack
 
 
 class NatsStack(FleetStack):
-    """Three NATS nodes with names, addresses and disks of their own, and what configures, rolls, backs up and watches them.
+    """Three NATS nodes with names, addresses and disks of their own, what configures, rolls, backs up and watches them, and what loads them.
 
     Ends with nodes that run on what the catalog asks for; whoever connects to them depends on this stack.
     """
@@ -33,6 +35,7 @@ class NatsStack(FleetStack):
         environment: Environment,
         network: FleetNetwork,
         topic_arn: str,
+        log_group: logs.ILogGroup,
         retention: Retention,
     ) -> None:
         super().__init__(scope, "nats", environment=environment, retention=retention, description="NATS cluster")
@@ -71,3 +74,12 @@ class NatsStack(FleetStack):
         )
         control.await_nodes(cluster.template_versions).node.add_dependency(roll, *cluster.machines)
         add_nats_alarms(self, environment=environment, topic_arn=topic_arn)
+        if runtime := runtime_of(catalog):
+            LoadTestTask(
+                self,
+                "LoadTest",
+                runtime=runtime,
+                environment=environment,
+                log_group=log_group,
+                key_arn=cluster.key.key_arn,
+            )

@@ -64,3 +64,7 @@ class NetworkStack(FleetStack):
             self.cluster.cluster_name,
             self.cluster.cluster_arn,
         )
+        # For `fleet loadtest`, which starts tasks; no stack reads them.
+        subnets = vpc.select_subnets(subnet_group_name=self.network.private_subnets.subnet_group_name).subnet_ids
+        cdk.CfnOutput(self, names.LOAD_TEST_SUBNETS, value=",".join(subnets))
+        cdk.CfnOutput(self, names.LOAD_TEST_SECURITY_GROUP, value=groups.nats_client.security_group_id)

@@ -7,7 +7,7 @@ from constructs import Construct
 from catalog import names
 from fleet_constructs.account_inputs import pascal_case
 from fleet_constructs.catalog_service import CatalogService
-from fleet_constructs.execution_role import ExecutionRole
+from fleet_constructs.execution_role import ExecutionRole, repositories_of, secrets_of
 from fleet_constructs.service_task import Platform
 from stacks.fleet_stack import FleetStack
 
@@ -27,7 +27,8 @@ class ServicesStack(FleetStack):
         role = ExecutionRole(
             self,
             "ExecutionRole",
-            services=services,
+            repositories=repositories_of(services, platform.environment.name),
+            secrets=secrets_of(services, platform.environment.name),
             environment=platform.environment,
             task_principal=platform.task_principal,
         ).role

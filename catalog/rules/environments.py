@@ -40,6 +40,7 @@ def check(draft: Draft[Environment]) -> None:
     _check_alerts(draft)
     _check_nats(draft)
     _check_cache(draft)
+    _check_objectives(draft)
     check_tags(draft, ("tags",), draft.model.tags, MAX_ENVIRONMENT_TAGS)
 
 
@@ -190,3 +191,25 @@ def _check_once(draft: Draft[Environment], path: KeyPath, values: Sequence[str])
     for index, value in enumerate(values):
         if value in values[:index]:
             draft.report((*path, index), f"{shown(value)} is named twice")
+
+
+def _check_objectives(draft: Draft[Environment]) -> None:
+    """Half of all requests cannot take longer than 99 of 100 of them."""
+    every = draft.model.objectives
+    path: KeyPath = ("objectives",)
+    _check_percentiles(draft, path, every.max_p50_milliseconds, every.max_p99_milliseconds)
+    for name, own in every.services.items():
+        _check_percentiles(
+            draft,
+            (*path, "services", name),
+            every.max_p50_milliseconds if own.max_p50_milliseconds is None else own.max_p50_milliseconds,
+            every.max_p99_milliseconds if own.max_p99_milliseconds is None else own.max_p99_milliseconds,
+        )
+
+
+def _check_percentiles(draft: Draft[Environment], path: KeyPath, p50: float, p99: float) -> None:
+    keys = ("max_p50_milliseconds", "max_p99_milliseconds")
+    if p50 > p99 and draft.is_sound(("objectives",), *keys) and draft.is_sound(path, *keys):
+        wrong = draft.most_own(path, *keys)
+        told = f"half of all requests in {p50:g} ms, and 99 of 100 in {p99:g}: the second cannot be less"
+        draft.report(wrong, told)

@@ -45,7 +45,8 @@ class ExecutionRole(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        services: Sequence[Service],
+        repositories: Sequence[str],
+        secrets: Sequence[str],
         environment: Environment,
         task_principal: iam.PrincipalBase,
     ) -> None:
@@ -59,17 +60,15 @@ class ExecutionRole(Construct):
                 resources=[log_streams],
             ),
         ]
-        if services:
+        if repositories:
             statements.append(
                 iam.PolicyStatement(
                     sid="Images",
                     actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                    resources=[
-                        repository_arn(name, environment) for name in repositories_of(services, environment.name)
-                    ],
+                    resources=[repository_arn(name, environment) for name in repositories],
                 )
             )
-        if secrets := secrets_of(services, environment.name):
+        if secrets:
             statements.append(
                 iam.PolicyStatement(
                     sid="Secrets",

@@ -1,4 +1,4 @@
-"""The bucket of the NATS cluster: what its machines run on, and their backups."""
+"""The bucket of the NATS cluster: what its machines run on, their backups, and what load tests found."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ CONFIGURATION = "configuration/"
 BACKUPS = "backups/"
 CURRENT = "current.json"
 OLD_VERSIONS_DAYS = 30
+LOAD_TESTS_DAYS = 90
 
 
 def bucket_arn(environment: Environment) -> str:
@@ -55,6 +56,9 @@ class NatsBucket(Construct):
                 s3.LifecycleRule(id="OldVersions", noncurrent_version_expiration=cdk.Duration.days(OLD_VERSIONS_DAYS)),
                 s3.LifecycleRule(
                     id="Backups", prefix=BACKUPS, expiration=cdk.Duration.days(environment.nats.backup_retention_days)
+                ),
+                s3.LifecycleRule(
+                    id="LoadTests", prefix=names.LOAD_TESTS, expiration=cdk.Duration.days(LOAD_TESTS_DAYS)
                 ),
                 s3.LifecycleRule(id="Unfinished", abort_incomplete_multipart_upload_after=cdk.Duration.days(1)),
             ],

@@ -61,7 +61,7 @@ class ServiceTask(Construct):
             family=names.task_family(service.name, environment.name),
             cpu=cpu_units,
             memory_limit_mib=memory_mib,
-            runtime_platform=_runtime_platform(service.architecture),
+            runtime_platform=runtime_platform(service.architecture),
             task_role=self._role(),
             execution_role=execution_role,
             volumes=[ecs.Volume(name="tmp")],
@@ -196,6 +196,7 @@ def seconds(number: int) -> cdk.Duration:
 
 
 @functools.cache
-def _runtime_platform(architecture: Architecture) -> ecs.RuntimePlatform:
+def runtime_platform(architecture: Architecture) -> ecs.RuntimePlatform:
+    """Return the processor that a task runs on."""
     processor = ecs.CpuArchitecture.ARM64 if architecture == "arm64" else ecs.CpuArchitecture.X86_64
     return ecs.RuntimePlatform(cpu_architecture=processor, operating_system_family=ecs.OperatingSystemFamily.LINUX)

@@ -24,6 +24,7 @@ class FleetGroup(LazyGroup):
         "destroy": LazyCommand("fleet.cli.destroy_command", "Remove an environment, all but what is retained."),
         "certs": LazyCommand("fleet.cli.certs_commands", "Issue, renew and look at the certificates."),
         "nats": LazyCommand("fleet.cli.nats_commands", "Look at the NATS cluster, roll it, back it up, restore it."),
+        "loadtest": LazyCommand("fleet.cli.loadtest_command", "Put load on the services, and judge what comes back."),
         "images": LazyCommand("fleet.cli.images_commands", "Check and push the container images."),
         "local": LazyCommand("fleet.cli.local_commands", "Start, find and stop the AWS on this machine."),
     }

@@ -167,7 +167,7 @@ def test_callers_ask_again_when_they_have_their_answer() -> None:
 
     measured = drive(plan, responder)
 
-    assert measured.subjects[SUBJECT].answered == 400
+    assert 400 <= measured.subjects[SUBJECT].answered <= 405
     assert responder.at_once == 5
 
 

@@ -144,6 +144,8 @@ ENVIRONMENT_KEYS: dict[str, Any] = {
     "tags": {"cost-centre": "games"},
 }
 SPOT_ALLOWED = {"fargate/min_spot_percent"}
+# What these change is the verdict on a load test: tests/unit/fleet/test_load_test_verdict.py.
+JUDGES = "objectives/"
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -198,7 +200,7 @@ def test_the_table_has_every_key_of_a_service() -> None:
 
 
 def test_the_table_has_every_key_of_an_environment() -> None:
-    assert sorted(keys(Environment)) == sorted(ENVIRONMENT_KEYS)
+    assert sorted(key for key in keys(Environment) if not key.startswith(JUDGES)) == sorted(ENVIRONMENT_KEYS)
 
 
 def test_the_catalog_has_no_other_keys() -> None:

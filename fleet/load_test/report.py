@@ -1,0 +1,213 @@
+"""A result as one page of HTML that needs nothing beside it: it can be sent, kept and read in ten years."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from fleet.load_test.result import Result
+from fleet.load_test.svg import Line, Mark, nines, percentile_axis, plot, time_axis
+from fleet.load_test.verdict import whole
+from load_test.plan import Plan, Stage
+
+_CURVE = tuple(100 - 100 / 10 ** (step / 20) for step in range(81))
+_LATENCY = (
+    "Latency counts from when a request was due, not from when it was sent; a request that nobody answered in time counts with its "
+    "timeout, and other failures count as errors only."
+)
+_FIGURES = ("p50", "p90", "p99", "p99.9", "max")
+
+_STYLE = """
+:root { color-scheme: light dark; --ground: #fff; --text: #1b1f24; --dim: #5b6570; --line: #d8dee4; --card: #f5f7f9;
+  --one: #0b66c3; --two: #b35900; --three: #b3261e; --four: #9aa4ae; --good: #1a7f37; --bad: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --ground: #11161c; --text: #e4e9ee; --dim: #9aa6b2; --line: #2c3640; --card: #1a222b;
+  --one: #5aaeff; --two: #f0a04b; --three: #ff7b72; --four: #6f7c88; --good: #56d364; --bad: #ff7b72; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 1120px; padding: 24px; background: var(--ground); color: var(--text);
+  font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+h1 { font-size: 22px; margin: 0 0 4px; } h2 { font-size: 17px; margin: 32px 0 8px; } p { margin: 4px 0; } .dim { color: var(--dim); }
+.verdict { display: inline-block; padding: 2px 12px; border-radius: 12px; border: 2px solid; font-weight: 600; }
+.good { color: var(--good); } .bad { color: var(--bad); }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 10px; margin: 18px 0; }
+.tile { background: var(--card); border-radius: 8px; padding: 10px 14px; } .tile b { display: block; font-size: 20px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); gap: 18px; }
+figure { margin: 0; background: var(--card); border-radius: 8px; padding: 12px; } figcaption { font-weight: 600; margin-bottom: 6px; }
+svg { width: 100%; height: auto; display: block; } svg text { font: 11px system-ui, sans-serif; fill: var(--dim); }
+.grid { stroke: var(--line); } .mark { stroke: var(--bad); stroke-dasharray: 5 4; }
+polyline { fill: none; stroke-width: 1.8; } polyline.one { stroke: var(--one); } polyline.two { stroke: var(--two); }
+polyline.three { stroke: var(--three); } polyline.four { stroke: var(--four); } polygon.three { fill: var(--three); opacity: .75; }
+polygon.four { fill: var(--four); opacity: .35; }
+.legend { font-weight: 400; font-size: 13px; margin-left: 8px; } .key { margin-right: 10px; } .key::before { content: "●"; margin-right: 4px; }
+.key.one::before { color: var(--one); } .key.two::before { color: var(--two); } .key.three::before { color: var(--three); }
+.key.four::before { color: var(--four); }
+.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: 4px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { font-weight: 600; color: var(--dim); } th:first-child, td:first-child, .words td, .words th { text-align: left; }
+.words td { white-space: normal; } tr.part td { color: var(--dim); } tr.part td:first-child { padding-left: 28px; }
+"""
+
+
+def page(result: Result) -> str:
+    """Return the page."""
+    plain = result.to_plain()
+    title = f"Load test of {plain['environment']}, {result.started_at:%Y-%m-%d %H:%M} UTC"
+    verdict = f'<span class="verdict {"good" if result.passed else "bad"}">{plain["verdict"]}</span>'
+    parts = [
+        f"<h1>{escape(title)} {verdict}</h1>",
+        f'<p class="dim">{escape(_told(result.plan))}.</p>',
+        *(f'<p class="bad">Spoiled: {escape(why)}.</p>' for why in result.spoiled_by),
+        *(['<p class="bad">It was ended before its time.</p>'] if result.measured.was_stopped else []),
+        _tiles(plain),
+        f'<div class="plots">{"".join(_plots(result))}</div>',
+        "<h2>Objectives</h2>",
+        _judgements(result),
+        "<h2>Services and their subjects</h2>",
+        _services(plain["services"]),
+        *_errors(result, plain["summary"]["errors"]),
+        "<h2>The workers themselves</h2>",
+        _tester(plain["tester"]),
+        f'<p class="dim">{_LATENCY} Catalog {escape(plain["catalog_digest"][:12])}.</p>',
+    ]
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>{chr(10).join(parts)}</body></html>\n"
+    )
+
+
+def _tiles(plain: Mapping[str, Any]) -> str:
+    summary = plain["summary"]
+    tiles = [
+        ("answers a second", f"{summary['rate']:,.1f}"),
+        ("asked", f"{summary['due']:,}"),
+        ("failed", f"{summary['error_percent']:g} %"),
+        ("p50", f"{summary['p50_milliseconds']:.1f} ms"),
+        ("p99", f"{summary['p99_milliseconds']:.1f} ms"),
+        ("slowest", f"{summary['max_milliseconds']:.1f} ms"),
+    ]
+    shown = "".join(f'<div class="tile"><b>{value}</b><span class="dim">{name}</span></div>' for name, value in tiles)
+    return f'<div class="tiles">{shown}</div>'
+
+
+def _plots(result: Result) -> Iterable[str]:
+    measured, width = result.measured, result.measured.interval_seconds
+    latency = whole(measured).latency
+    wanted = {judgement.objective: judgement.wanted for judgement in result.judgements if judgement.service is None}
+    curve = [(nines(percent), value / 1000) for percent, value in zip(_CURVE, latency.percentiles(_CURVE), strict=True)]
+    yield plot("Latency by percentile", "ms", percentile_axis(), [Line("all services", curve, "one")])
+    # The last answers may come after the last stage; what has nothing due has no latency to show.
+    times = [(index * width, interval) for index, interval in enumerate(measured.intervals)]
+    axis = time_axis(max(result.plan.seconds, width))
+    asked = [(at, interval) for at, interval in times if interval.latency.number]
+
+    def over_time(percent: float) -> list[tuple[float, float]]:
+        return [(at, interval.latency.percentile(percent) / 1000) for at, interval in asked]
+
+    marks = [Mark(f"p99 objective, {wanted['p99']:g} ms", wanted["p99"])]
+    lines = [Line("max", over_time(100), "four"), Line("p99", over_time(99), "two"), Line("p50", over_time(50), "one")]
+    highest = max((level for line in lines for _, level in line.points), default=0.0)
+    yield plot(
+        "Latency over time, by when requests were due",
+        "ms",
+        axis,
+        lines,
+        # An objective far above everything would press the curves flat.
+        [mark for mark in marks if mark.level <= 3 * highest],
+    )
+    within = [(at, interval) for at, interval in times if at < result.plan.seconds]
+    yield plot(
+        "Throughput",
+        "a second",
+        axis,
+        [
+            Line("due", [(at, interval.due / width) for at, interval in within], "four", is_area=True),
+            Line("answered", [(at, interval.answered / width) for at, interval in within], "one"),
+        ],
+    )
+    failed = [(at, interval.errors / width) for at, interval in within]
+    yield plot("Errors", "a second", axis, [Line("failed", failed, "three", is_area=True)])
+
+
+def _judgements(result: Result) -> str:
+    rows = [
+        (
+            escape(judgement.service or "all together"),
+            escape(judgement.told().partition(": ")[2]),
+            f'<span class="{"good" if judgement.good else "bad"}">{"met" if judgement.good else "missed"}</span>',
+        )
+        for judgement in sorted(result.judgements, key=lambda judgement: (judgement.good, judgement.service or ""))
+        if judgement.service is None or not judgement.good
+    ]
+    met = sum(judgement.good for judgement in result.judgements)
+    told = f"<p>{met} of {len(result.judgements)} met; of single services, only what was missed is listed.</p>"
+    return told + _table(("of", "found and wanted", ""), rows, style="words")
+
+
+def _services(services: Mapping[str, Any]) -> str:
+    rows: list[tuple[str, ...]] = []
+    styles: list[str] = []
+    for name, part in services.items():
+        rows.append((f"<b>{escape(name)}</b>", *_figures(part)))
+        styles.append("")
+        for subject, own in part["subjects"].items():
+            rows.append((escape(subject), *_figures(own)))
+            styles.append("part")
+    headers = ("service, subject", "asked", "answers/s", "errors", *(f"{each} ms" for each in _FIGURES))
+    return _table(headers, rows, styles)
+
+
+def _figures(part: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{part['due']:,}",
+        f"{part['rate']:.1f}",
+        f"{part['error_percent']:g} %",
+        *(f"{part[f'{each}_milliseconds']:.1f}" for each in _FIGURES),
+    )
+
+
+def _errors(result: Result, errors: Mapping[str, int]) -> Iterable[str]:
+    if not errors:
+        return
+    yield "<h2>Errors</h2>"
+    samples = result.measured.samples
+    rows = [
+        (escape(kind), f"{number:,}", "<br>".join(map(escape, samples.get(kind, []))))
+        for kind, number in errors.items()
+    ]
+    yield _table(("type", "number", "the first of them"), rows, style="words")
+
+
+def _tester(tester: Mapping[str, Any]) -> str:
+    told = [
+        ("late to send, half of all requests", f"{tester['lag_p50_milliseconds']:.2f} ms"),
+        ("late to send, 99 of 100 at most", f"{tester['lag_p99_milliseconds']:.2f} ms"),
+        ("late to send, at most", f"{tester['lag_max_milliseconds']:.2f} ms"),
+        ("share of a processor, busiest second of the busiest worker", f"{tester['busiest_processor_share']:.0%}"),
+        ("connections that were lost and made again", str(tester["reconnects"])),
+    ]
+    return _table(("", ""), told, style="words")
+
+
+def _table(
+    headers: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[str] = (), *, style: str = ""
+) -> str:
+    head = "".join(f"<th>{header}</th>" for header in headers)
+    body = "".join(
+        f'<tr class="{styles[index] if styles else ""}">{"".join(f"<td>{cell}</td>" for cell in row)}</tr>'
+        for index, row in enumerate(rows)
+    )
+    return f'<div class="wide"><table class="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _told(plan: Plan) -> str:
+    workers = "one worker" if plan.workers == 1 else f"{plan.workers} workers"
+    return f"Run {plan.run}: {_stages(plan.stages)}; {workers}, {len(plan.targets)} subjects, seed {plan.seed}"
+
+
+def _stages(stages: Sequence[Stage]) -> str:
+    units = {"rate": "requests a second", "callers": "callers"}
+    told = []
+    for stage in stages:
+        load = f"{stage.end:g}" if stage.begin == stage.end else f"{stage.begin:g} to {stage.end:g}"
+        told.append(f"{stage.seconds:g} s of {load} {units[stage.kind]}{'' if stage.measured else ' (warm-up)'}")
+    return ", then ".join(told)
