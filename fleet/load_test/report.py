@@ -8,7 +8,7 @@ from typing import Any
 
 from fleet.load_test.result import Result
 from fleet.load_test.svg import Line, Mark, nines, percentile_axis, plot, time_axis
-from fleet.load_test.verdict import whole
+from fleet.load_test.verdict import Judgement, whole
 from load_test.plan import Plan, Stage
 
 _CURVE = tuple(100 - 100 / 10 ** (step / 20) for step in range(81))
@@ -33,7 +33,7 @@ h1 { font-size: 22px; margin: 0 0 4px; } h2 { font-size: 17px; margin: 32px 0 8p
 .tile { background: var(--card); border-radius: 8px; padding: 10px 14px; } .tile b { display: block; font-size: 20px; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); gap: 18px; }
 figure { margin: 0; background: var(--card); border-radius: 8px; padding: 12px; } figcaption { font-weight: 600; margin-bottom: 6px; }
-svg { width: 100%; height: auto; display: block; } svg text { font: 11px system-ui, sans-serif; fill: var(--dim); }
+svg { width: 100%; height: auto; display: block; } details { margin: 6px 0; } summary { cursor: pointer; } svg text { font: 11px system-ui, sans-serif; fill: var(--dim); }
 .grid { stroke: var(--line); } .mark { stroke: var(--bad); stroke-dasharray: 5 4; }
 polyline { fill: none; stroke-width: 1.8; } polyline.one { stroke: var(--one); } polyline.two { stroke: var(--two); }
 polyline.three { stroke: var(--three); } polyline.four { stroke: var(--four); } polygon.three { fill: var(--three); opacity: .75; }
@@ -61,7 +61,7 @@ def page(result: Result) -> str:
         _tiles(plain),
         f'<div class="plots">{"".join(_plots(result))}</div>',
         "<h2>Objectives</h2>",
-        _judgements(result),
+        *_judgements(result),
         "<h2>Services and their subjects</h2>",
         _services(plain["services"]),
         *_errors(result, plain["summary"]["errors"]),
@@ -107,7 +107,7 @@ def _plots(result: Result) -> Iterable[str]:
     lines = [Line("max", over_time(100), "four"), Line("p99", over_time(99), "two"), Line("p50", over_time(50), "one")]
     highest = max((level for line in lines for _, level in line.points), default=0.0)
     yield plot(
-        "Latency over time, by when requests were due",
+        "Latency over time",
         "ms",
         axis,
         lines,
@@ -128,19 +128,23 @@ def _plots(result: Result) -> Iterable[str]:
     yield plot("Errors", "a second", axis, [Line("failed", failed, "three", is_area=True)])
 
 
-def _judgements(result: Result) -> str:
-    rows = [
-        (
-            escape(judgement.service or "all together"),
-            escape(judgement.told().partition(": ")[2]),
-            f'<span class="{"good" if judgement.good else "bad"}">{"met" if judgement.good else "missed"}</span>',
-        )
-        for judgement in sorted(result.judgements, key=lambda judgement: (judgement.good, judgement.service or ""))
-        if judgement.service is None or not judgement.good
-    ]
-    met = sum(judgement.good for judgement in result.judgements)
-    told = f"<p>{met} of {len(result.judgements)} met; of single services, only what was missed is listed.</p>"
-    return told + _table(("of", "found and wanted", ""), rows, style="words")
+def _judgements(result: Result) -> Iterable[str]:
+    together = [judgement for judgement in result.judgements if judgement.service is None]
+    single = [judgement for judgement in result.judgements if judgement.service is not None]
+    missed = [judgement for judgement in single if not judgement.good]
+    yield _judged(together)
+    yield f"<p>Of single services {len(single) - len(missed)} of {len(single)} are met.</p>"
+    if missed:
+        yield f"<details><summary>{len(missed)} are missed</summary>{_judged(missed)}</details>"
+
+
+def _judged(judgements: Iterable[Judgement]) -> str:
+    rows = []
+    for judgement in judgements:
+        whose, _, told = judgement.told().partition(": ")
+        style, word = ("good", "met") if judgement.good else ("bad", "missed")
+        rows.append((escape(whose), escape(told), f'<span class="{style}">{word}</span>'))
+    return _table(("of", "found and wanted", ""), rows, style="words")
 
 
 def _services(services: Mapping[str, Any]) -> str:

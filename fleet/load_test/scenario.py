@@ -124,4 +124,4 @@ def _check_share(draft: Draft[Scenario], index: int, catalog: Catalog) -> None:
         try:
             json_format.ParseDict(expanded([body])[0], message_class(served.request)())
         except json_format.ParseError as error:
-            draft.report((*path, "bodies", number), f"is no {served.request}: {error}")
+            draft.report((*path, "bodies", number), f"is no {served.request}: {' '.join(str(error).split())}")
