@@ -26,7 +26,7 @@ from load_test.measurements import (
 from load_test.plan import Plan, Target
 from proto.messages import UnknownMessageError, message_class
 from sdk.certificates import CertificateSource
-from sdk.connection import Connection, NoRespondersError
+from sdk.connection import NOBODY_ANSWERS, Connection
 from sdk.deadline import TIMEOUT_HEADER
 from sdk.error_wire import from_reply, is_error
 from sdk.errors import (
@@ -129,7 +129,7 @@ def _kind(error: CallError, connection: Connection) -> str:
             return TIMEOUT
         case PermissionDeniedError():
             return NOT_PERMITTED
-        case NoRespondersError():
+        case ServiceUnavailableError(message=str(told)) if told == NOBODY_ANSWERS:
             return NO_RESPONDERS
     # It is whole, and takes nothing more.
     return DISCONNECTED if connection.lost.done() else NOT_SENT

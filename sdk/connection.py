@@ -39,6 +39,8 @@ _NO_BUFFER_BOUND = 2**40
 _SETTLING_SECONDS = 5.0
 _STATUS_HEADER = "Status"
 _NO_RESPONDERS = "503"
+NOBODY_ANSWERS = "nobody answers this subject now"
+"""What the error says that NATS gives where no service is there; all else that is unavailable is the connection's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,6 @@ class Refusal:
     """`publish` or `subscription`."""
     subject: str
     """In lower case, as nats-py tells it."""
-
-
-class NoRespondersError(ServiceUnavailableError):
-    """NATS is there, and nobody answers the subject."""
 
 
 class Connection(Client):
@@ -247,7 +245,7 @@ class Connection(Client):
             raise result
         if result.headers and not result.data and result.headers.get(_STATUS_HEADER) == _NO_RESPONDERS:
             is_settling = time.monotonic() < self._opened + _SETTLING_SECONDS
-            raise NoRespondersError("nobody answers this subject now", was_delivered=False, is_local=is_settling)
+            raise ServiceUnavailableError(NOBODY_ANSWERS, was_delivered=False, is_local=is_settling)
         return result
 
     async def _send(self, command: bytes) -> None:
