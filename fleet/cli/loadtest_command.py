@@ -24,6 +24,7 @@ from fleet.load_test.command import prepare, run
 from fleet.load_test.planning import Wishes, left_out, make_plan, new_run
 from fleet.load_test.result import Result
 from fleet.load_test.scenario import load_scenario
+from fleet.local.plane.client import LocalPlane
 from load_test.plan import Plan
 
 app = new_app("Put load on the services, and judge what comes back.")
@@ -112,7 +113,12 @@ def _servers(account: Account, given: Sequence[str]) -> Sequence[str]:
         return ()
     if given:
         return given
-    raise InputError("no NATS node runs on this machine\n  name one: --server tls://localhost:PORT")
+    servers: list[str] = LocalPlane().asked().ask("status")["nats_servers"]
+    if not servers:
+        raise InputError(
+            "no NATS node runs in the local plane\n  fleet local ps tells of it; or name one: --server tls://localhost:PORT"
+        )
+    return servers
 
 
 def _agreed(environment: Environment, plan: Plan, *, yes: bool) -> None:
