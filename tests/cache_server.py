@@ -7,30 +7,24 @@ show; the tests of the template say what they hold of that.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from fleet.local.plane.cache_program import find_cache_program
+from fleet.local.plane.cache_tls import certificate_of_cache, key_of
 from tests.synthesis import Fleet
 
-UNPACKED = Path(__file__).parent.parent / ".build" / "redis"
 ADMIN = "tests-admin"
 DEADLINE_SECONDS = 20
 ONCE = Retry(NoBackoff(), 0)
@@ -80,16 +74,15 @@ def users_of(fleet: Fleet, passwords: Mapping[str, Sequence[str]]) -> list[str]:
 @contextmanager
 def cache_server(folder: Path, users: Sequence[str]) -> Iterator[CacheServer]:
     """Serve until the context ends."""
-    binary, environment = _binary()
-    server = CacheServer(_free_port(), folder / "certificate.pem")
-    _make_certificate(server.certificate, folder / "key.pem")
+    program = find_cache_program()
+    server = CacheServer(_free_port(), certificate_of_cache(folder))
     configuration = folder / "cache.conf"
     lines = [
         "bind 127.0.0.1",
         "port 0",
         f"tls-port {server.port}",
         f"tls-cert-file {server.certificate}",
-        f"tls-key-file {folder / 'key.pem'}",
+        f"tls-key-file {key_of(server.certificate)}",
         "tls-auth-clients no",
         'save ""',
         f"dir {folder}",
@@ -100,7 +93,10 @@ def cache_server(folder: Path, users: Sequence[str]) -> Iterator[CacheServer]:
     log = folder / "cache.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [binary, str(configuration)], env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT
+            [program.path, str(configuration)],
+            env={**os.environ, **program.environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         try:
             _wait(server, process, log)
@@ -108,19 +104,6 @@ def cache_server(folder: Path, users: Sequence[str]) -> Iterator[CacheServer]:
         finally:
             process.terminate()
             process.wait(DEADLINE_SECONDS)
-
-
-def _binary() -> tuple[str, dict[str, str]]:
-    for name in ("valkey-server", "redis-server"):
-        if installed := shutil.which(name):
-            return installed, {}
-    unpacked = UNPACKED / "root" / "usr" / "bin" / "redis-server"
-    if unpacked.exists():
-        libraries = os.pathsep.join(str(path) for path in (UNPACKED / "root" / "usr" / "lib").glob("*-linux-gnu*"))
-        return str(unpacked), {"LD_LIBRARY_PATH": libraries}
-    missing = UNPACKED / "missing.txt"
-    told = missing.read_text(encoding="utf-8") if missing.exists() else "the set-up has not run"
-    pytest.fail(f"{told.strip()}\n  then: rm -rf .build/redis && make setup")
 
 
 def _wait(server: CacheServer, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -140,28 +123,3 @@ def _free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
-
-
-def _make_certificate(certificate: Path, key_file: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cache")])
-    now = datetime.now(UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
-        file.write(private)
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
