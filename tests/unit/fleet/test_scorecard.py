@@ -5,10 +5,14 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from catalog import names
+from catalog.digest import catalog_digest
 from fleet.cli.scorecard import scorecard_plain, scorecard_text
 from fleet.verify import readme, scorecard
 from fleet.verify.check import Check, Status
@@ -17,7 +21,7 @@ from fleet.verify.load_test import check_load_test
 from fleet.verify.readme import Checkout, Record
 from fleet.verify.scope import Scope
 from fleet.verify.scorecard import Category, category_of
-from tests.unit.fleet.right_account import RightAccount, catalog, environment
+from tests.unit.fleet.right_account import NATS_BUCKET, RightAccount, catalog, environment
 
 ROOT = Path(__file__).parents[3]
 TAKES_DOWN = {"holds", "equal", "lacks", "warn", "unproven", "proves", "Check"}
@@ -273,6 +277,51 @@ def test_commands_that_a_test_has_run_are_passed(
 # -------------------------------------------------------------------------------------------------------- load testing
 
 
+def stored(right: RightAccount, *, days: float = 1, digest: str | None = None, verdict: str = "passed") -> None:
+    """Keep a result as `fleet loadtest` does."""
+    ended = datetime.now(UTC) - timedelta(days=days)
+    plain = {
+        "run": "20261126T031500Z-1a2b3c",
+        "environment": "test",
+        "started_at": ended.isoformat(),
+        "finished_at": ended.isoformat(),
+        "catalog_digest": digest or catalog_digest(catalog()),
+        "verdict": verdict,
+        "judgements": [{"objective": "p99_ms", "good": verdict == "passed"}],
+    }
+    key = names.load_test_result(str(plain["run"]))
+    right.s3.put_object(Bucket=NATS_BUCKET, Key=key, Body=json.dumps(plain).encode())
+
+
+def load(right: RightAccount) -> dict[str, tuple[str, str]]:
+    checks = check_load_test(Scope(catalog(), environment(), right.account))
+    return {one.id: (one.status, one.found) for one in checks}
+
+
 def test_without_a_stored_run_load_is_not_passed_and_no_fault(right: RightAccount) -> None:
-    (found,) = check_load_test(Scope(catalog(), environment(), right.account))
-    assert (found.status, found.found) == ("unproven", "none is stored")
+    found = load(right)
+    assert set(found) == {"load-test.recent", "load-test.passed", "load-test.catalog"}
+    assert set(found.values()) == {("unproven", "none is stored")}
+
+
+def test_a_stored_run_that_is_recent_and_passed_counts(right: RightAccount) -> None:
+    stored(right)
+    assert {status for status, _ in load(right).values()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("change", "check_id", "told"),
+    [
+        ({"days": 8.0}, "load-test.recent", "20261126T031500Z-1a2b3c, 8 days old"),
+        ({"verdict": "failed"}, "load-test.passed", "failed: p99_ms"),
+        ({"digest": "of before"}, "load-test.catalog", "the catalog has changed since"),
+    ],
+    ids=["old", "failed", "other catalog"],
+)
+def test_a_stored_run_counts_for_what_it_shows_alone(
+    right: RightAccount, change: dict[str, Any], check_id: str, told: str
+) -> None:
+    stored(right, **change)
+    found = load(right)
+    assert found.pop(check_id) == ("unproven", told)
+    assert {status for status, _ in found.values()} == {"ok"}
