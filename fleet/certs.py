@@ -72,7 +72,7 @@ def open_certificates(catalog: Catalog, environment: Environment, address: str |
     return Certificates(
         request,
         S3Store(bucket, account.s3),
-        _kept_passphrase(account, environment.name),
+        passphrase_of(account, environment.name),
         lambda: _NOBODY if address else observed(account, environment),
     )
 
@@ -90,7 +90,7 @@ def observed(account: Account, environment: Environment) -> Observed:
     return Observed(seen, tuple(told["silent"]))
 
 
-def _kept_passphrase(account: Account, environment: str) -> PassphraseSource:
+def passphrase_of(account: Account, environment: str) -> PassphraseSource:
     """Return what reads the passphrase where the deployment keeps it, unless the caller gives another."""
 
     @cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import socket
 import ssl
@@ -30,6 +31,9 @@ from tls.store import AUTHORITY_PREFIX
 
 CONNECT_SECONDS = 10.0
 _MOST_BYTES = 65_536
+# A harmless line of asyncio at every connection with TLS that ends: https://github.com/nats-io/nats.py/issues/574
+_NOISE = "returning true from eof_received() has no effect when using ssl"
+logging.getLogger("asyncio").addFilter(lambda record: _NOISE not in record.getMessage())
 
 
 def certificates_of(account: Account, environment: Environment) -> Store:

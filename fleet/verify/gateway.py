@@ -88,6 +88,11 @@ def _problem(body: bytes) -> str:
         return "no problem of ours"
 
 
+def path_for(route: Route) -> str:
+    """Return a path of a route, with the name of nothing for all that it names."""
+    return _PARAMETER.sub(_NOBODY, route.path)
+
+
 def check_gateway(scope: Scope) -> list[Check]:
     """Ask every service through the gateway."""
     checks = scope.checks()
@@ -133,7 +138,7 @@ def _ask(gateway: Gateway, service: Service) -> tuple[str, str, bool]:
     """Return what was asked, what came of it, and whether the service was reached."""
     told: list[str] = []
     for route in _harmless(service):
-        path = _PARAMETER.sub(_NOBODY, route.path)
+        path = path_for(route)
         try:
             answer = gateway.ask(route.method, path)
         except OSError as error:
@@ -159,7 +164,7 @@ def _check_own(scope: Scope, checks: Checks, gateway: Gateway) -> None:
             (r for s in scope.catalog.enabled for r in s.routes if r.method == "GET" and _OPEN_TO_ALL not in r.allow),
             None,
         )
-        refused = gateway.ask("GET", _PARAMETER.sub(_NOBODY, closed.path), with_key=False) if closed else None
+        refused = gateway.ask("GET", path_for(closed), with_key=False) if closed else None
     except OSError as error:
         for check_id, expected in _OWN.items():
             checks.lacks(check_id, scope.name, expected, str(error))
