@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import Coroutine, Mapping
@@ -37,6 +38,7 @@ def main() -> int:
         servers = _servers(os.environ)
         certificates = certificate_source(os.environ)
         if plan is not None:
+            logging.basicConfig(level=logging.ERROR)  # what a worker lives through is in its measurements
             measured = _on_a_fast_loop(run(Plan.from_plain(json.loads(plan.read_text())), servers, certificates))
             sys.stdout.write(json.dumps(measured.to_plain()) + "\n")
         else:

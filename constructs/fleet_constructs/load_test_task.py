@@ -90,7 +90,7 @@ class LoadTestTask(Construct):
     def _role(self, environment: Environment, key_arn: str) -> iam.Role:
         """Make the role of the worker: its certificate, and what the runs of load tests lie below; their results are not."""
         access = read_certificates(environment, names.certificate_prefix(names.LOAD_TEST_IDENTITY))
-        runs = f"{bucket_arn(environment)}/{names.load_test_run('*')}"
+        runs = f"{bucket_arn(environment)}/{names.load_test_run('*')}*"
         exchange = iam.PolicyDocument(
             statements=[
                 iam.PolicyStatement(sid="HearAndTell", actions=["s3:GetObject", "s3:PutObject"], resources=[runs]),

@@ -80,7 +80,7 @@ class _Run:
             self._workers.start(plan)
             self._step.note(f"{_workers(plan.workers)} start")
             self._await("ready", self._workers.ready_seconds)
-            told_at = self._store.write(f"{self._prefix}ready.json", {})
+            told_at = self._store.write(f"{self._prefix}all-ready.json", {})
             starts_at = told_at.timestamp() + self._workers.lead_seconds
             self._store.write(f"{self._prefix}start.json", {"at": starts_at})
             longest = max(target.timeout_seconds for target in plan.targets)
