@@ -121,6 +121,28 @@ app.command()(alerts)
 
 
 @app.command()
+def call(
+    subject: Annotated[str, typer.Argument(help="Subject of a service.")],
+    request: Annotated[str, typer.Argument(help="The request, in protobuf's JSON.")] = "{}",
+) -> None:
+    """Ask a service over NATS, as the identity `loadtest`, which may ask what is idempotent; prints the reply as JSON."""
+    import asyncio  # noqa: PLC0415
+
+    from catalog import load_catalog, load_environment  # noqa: PLC0415
+    from fleet.account import open_account  # noqa: PLC0415
+    from fleet.cli.options import DEFAULT_CATALOG  # noqa: PLC0415
+    from fleet.local.plane.call import call_subject  # noqa: PLC0415
+    from fleet.local.plane.client import LocalPlane  # noqa: PLC0415
+
+    plane = LocalPlane().asked()
+    environment = load_environment("local")
+    reply = asyncio.run(
+        call_subject(load_catalog(DEFAULT_CATALOG), environment, open_account(environment), plane, subject, request)
+    )
+    result(reply)
+
+
+@app.command()
 def start(output: FormatOption = "text") -> None:
     """Start the local AWS alone, with what was deployed there last; it outlives this command."""
     with ended_by_signals(), PrintedProgress().step("start the local AWS") as step:

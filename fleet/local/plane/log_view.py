@@ -23,13 +23,18 @@ class _Tail:
         self._offset: int | None = None
         self._rest = b""
 
+    def _begin(self, size: int) -> int:
+        if self._offset is None:
+            return max(0, size - _MOST_BYTES)
+        return self._offset if self._offset <= size else 0  # it was emptied meanwhile
+
     def lines(self) -> list[str]:
         """Return the whole lines that are new: at first the last few."""
         try:
             with self._path.open("rb") as file:
                 size = file.seek(0, 2)
                 begins = self._offset is None
-                file.seek(max(0, size - _MOST_BYTES) if self._offset is None else min(self._offset, size))
+                file.seek(self._begin(size))
                 content = self._rest + file.read()
                 self._offset = file.tell()
         except OSError:

@@ -174,6 +174,10 @@ class Tasks:
         """Return the tasks of every service that have not ended."""
         return [task for service in self.services.values() for task in service.tasks]
 
+    def known_tasks(self) -> list[RunningTask]:
+        """Return the tasks of every service, those that ended a moment ago among them."""
+        return [task for service in self.services.values() for task in [*service.stopped, *service.tasks]]
+
     def _signal_handler(self, name: str) -> Any:
         async def handle(arguments: Mapping[str, Any]) -> Any:
             return {"signalled": self._signal(str(arguments.get("name", "")), _SIGNALS[name])}
