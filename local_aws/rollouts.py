@@ -35,6 +35,7 @@ def settling(resource_type: str, made: Made) -> Settled | None:
             raise ResourceFailedError(
                 "Resource handler returned message: \"Error occurred during operation 'ECS Deployment Circuit Breaker was "
                 f"triggered'.\" (RequestToken: {uuid.UUID(bytes=secrets.token_bytes(16))}, HandlerErrorCode: GeneralServiceException)"
+                f"{_last_failure(plane, made.physical_id, deployment)}"
             )
         return plane.heard > asked and _runs(plane, made.physical_id, deployment, int(service.desired_count))
 
@@ -48,3 +49,14 @@ def _runs(plane: DataPlane, arn: str, deployment: str, desired: int) -> bool:
         return False
     states = {each["id"]: each["rolloutState"] for each in told["deployments"]}
     return states.get(deployment) == COMPLETED and bool(told["runningCount"] == desired)
+
+
+def _last_failure(plane: DataPlane, arn: str, deployment: str) -> str:
+    """Return why a task of a deployment stopped last, which AWS leaves its callers to look for."""
+    told = (plane.told.get("services") or {}).get(arn) or {"tasks": []}
+    stopped = [task for task in told["tasks"] if task["startedBy"] == deployment and task["lastStatus"] == "STOPPED"]
+    if not stopped:
+        return ""
+    last = max(stopped, key=lambda task: float(task["stoppedAt"]))
+    codes = [f", exit code {each['exitCode']}" for each in last["containers"] if "exitCode" in each]
+    return f" The task that stopped last: {last['stoppedReason']}{''.join(codes)}"

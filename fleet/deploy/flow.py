@@ -21,7 +21,7 @@ from fleet.images.required import required_images
 from fleet.inputs import missing_inputs, required_inputs
 from fleet.local.plane.client import LocalPlane
 from fleet.local.plane.ready import wait_until_ready
-from fleet.local.seed import seed
+from fleet.local.seed import seed, seed_secrets
 from fleet.local.server import ENVIRONMENT, LocalAws
 from fleet.nats import retire_unused
 from fleet.progress import Progress, Step
@@ -106,6 +106,8 @@ def _local(request: Request, progress: Progress) -> Account:
             CdkCli(request.environment, request.catalog_path, account, verbose=request.verbose).bootstrap(
                 account.account_id, step
             )
+    if made := seed_secrets(account, request.catalog):
+        progress.note(f"put stand-ins for secrets that services take from elsewhere: {', '.join(made)}")
     missing = missing_inputs(account, required_inputs(request.catalog, request.environment))
     if missing:
         with progress.step("put stand-ins for the account's inputs") as step:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -9,11 +11,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from catalog.catalog import Catalog
 from fleet.account import Account
 from fleet.inputs import AccountInput
 
 GATEWAY_HOST = "gateway.local.test"
 _VALID_DAYS = 365
+_SECRET_BYTES = 24
 
 
 def seed(account: Account, missing: list[AccountInput]) -> None:
@@ -21,6 +25,29 @@ def seed(account: Account, missing: list[AccountInput]) -> None:
     for wanted in missing:
         value = _import_certificate(account) if wanted.kind == "certificate" else wanted.example
         account.ssm.put_parameter(Name=wanted.parameter, Value=value, Type="String")
+
+
+def seed_secrets(account: Account, catalog: Catalog) -> list[str]:
+    """Provide random values for the secrets that services take from elsewhere; return the names of those that were missing."""
+    wanted: dict[str, set[str | None]] = {}
+    for service in catalog.enabled:
+        for secret in service.secrets.values():
+            if secret.name:
+                wanted.setdefault(secret.name, set()).add(secret.field)
+    missing = [name for name in wanted if not _has_secret(account, name)]
+    for name in missing:
+        fields = {field: secrets.token_urlsafe(_SECRET_BYTES) for field in wanted[name] if field}
+        value = json.dumps(fields) if fields else secrets.token_urlsafe(_SECRET_BYTES)
+        account.secretsmanager.create_secret(Name=name, SecretString=value)
+    return missing
+
+
+def _has_secret(account: Account, name: str) -> bool:
+    try:
+        account.secretsmanager.describe_secret(SecretId=name)
+    except account.secretsmanager.exceptions.ResourceNotFoundException:
+        return False
+    return True
 
 
 def _import_certificate(account: Account) -> str:

@@ -17,7 +17,7 @@ def overview(status: Mapping[str, Any]) -> dict[str, Any]:
     rows = [*_others(status), *_tasks(status)]
     services = status["tasks"]["services"]
     wanting = [
-        f"{service['name']}: {service['healthy']} of {service['desired']} tasks are healthy; {service['reason']}"
+        f"{service['name']}: {service['healthy']} of {service['desired']} tasks are healthy; {service['last_event']}"
         for service in services
         if not service["ready"]
     ]

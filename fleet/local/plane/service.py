@@ -37,6 +37,7 @@ class RunningService:
         self.tasks: list[RunningTask] = []
         self.stopped: collections.deque[RunningTask] = collections.deque()
         self.restarts = 0
+        self.is_deleted = False
         self.events: collections.deque[dict[str, Any]] = collections.deque(maxlen=_TOLD_EVENTS)
         self.rolled_back: tuple[str, str] | None = None
         """Deployment that has failed, and the one that takes over again."""
@@ -74,6 +75,8 @@ class RunningService:
         """Do what is to be done now."""
         for task in [task for task in self.tasks if task.ended is not None]:
             self._bury(task, now)
+        if self.is_deleted:
+            return
         plan = scheduler.plan(self._service(), [task.seen for task in self.tasks], now)
         self._record(plan)
         for stop in plan.stop:
@@ -82,10 +85,16 @@ class RunningService:
             self._start(now)
         self._tell_steady()
 
-    def stop_all(self, reason: str) -> None:
-        """Stop every task, since the service is no more."""
+    def delete(self, reason: str) -> None:
+        """Stop every task, and start no more."""
+        self.is_deleted = True
         for task in self.tasks:
             task.stop(reason)
+
+    def clean_up(self) -> None:
+        """Remove the files of tasks that have ended."""
+        for task in self.stopped:
+            task.clean_up()
 
     def deployments(self) -> list[dict[str, Any]]:
         """Return what is told of each deployment that has tasks or an outcome."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet import project
+from fleet.errors import FleetError
 from fleet.local.plane.definition import Definition
 from fleet.local.plane.health import HealthRecord, probe
 from fleet.local.plane.ports import PortBook
@@ -136,7 +137,8 @@ class RunningTask:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever keeps it from running is its end, with the reason told
-            self.reason = self.reason or f"{type(error).__name__}: {error}"
+            told = str(error) if isinstance(error, FleetError) else f"{type(error).__name__}: {error}"
+            self.reason = self.reason or told
             _log.warning("%s %s: %s", self.service, self.id, self.reason)
         finally:
             for port in self.ports.values():

@@ -120,13 +120,12 @@ class Tasks:
                 self.services[service.arn] = RunningService(service, self._surroundings, self._definition)
         arns = {service.arn for service in wanted}
         for arn, running in list(self.services.items()):
-            if arn not in arns:
-                running.stop_all("The service was deleted")
-                running.tasks = [task for task in running.tasks if task.ended is None]
-                if not running.tasks:
-                    for task in running.stopped:
-                        task.clean_up()
-                    del self.services[arn]
+            if arn in arns:
+                continue
+            running.delete("The service was deleted")
+            if not running.tasks:
+                running.clean_up()
+                del self.services[arn]
 
     def _step(self) -> None:
         now = time.time()
@@ -215,7 +214,7 @@ class Tasks:
 
     async def _end(self) -> None:
         for service in self.services.values():
-            service.stop_all("The local plane stops")
+            service.delete("The local plane stops")
         waiting = [asyncio.create_task(task.wait()) for task in self.all_tasks()]
         if waiting:
             await asyncio.wait(waiting, timeout=_END_SECONDS)
