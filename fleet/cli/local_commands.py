@@ -31,29 +31,10 @@ def up(*, no_cache: NoCacheOption = False, minute_seconds: MinuteOption = MINUTE
 
     Ctrl-C ends what it has started.
     """
-    from fleet.local.plane.client import LocalPlane  # noqa: PLC0415 - it costs what the other commands need not pay
-    from fleet.local.plane.ready import wait_until_ready  # noqa: PLC0415
+    from fleet.local.plane.up import bring_up  # noqa: PLC0415 - it costs what the other commands need not pay
 
-    local_aws = LocalAws()
-    local_plane = LocalPlane()
-    ran_aws, ran_plane, had_folder = local_aws.running(), local_plane.running(), local_plane.state.exists()
-    progress = PrintedProgress()
     with ended_by_signals():
-        try:
-            with progress.step("start the local AWS") as step:
-                local_aws.start(step)
-            with progress.step("start the local plane") as step:
-                plane = local_plane.start(step, minute_seconds=minute_seconds, has_cache=not no_cache)
-            with progress.step("wait until what is deployed runs") as step:
-                wait_until_ready(plane, step)
-        except KeyboardInterrupt:
-            if not ran_plane:
-                local_plane.stop(forget=not had_folder)
-            if not ran_aws:
-                local_aws.stop()
-            raise
-    if not plane.ask("status")["tasks"]["services"]:
-        say("nothing is deployed in the local AWS yet: make deploy")
+        bring_up(PrintedProgress(), minute_seconds=minute_seconds, has_cache=not no_cache)
 
 
 @app.command()

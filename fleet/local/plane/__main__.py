@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--aws-state", type=Path, required=True, help="state directory of the local AWS")
     parser.add_argument("--minute-seconds", type=float, default=MINUTE_SECONDS)
     parser.add_argument("--no-cache", action="store_true")
+    parser.add_argument("--hold-tasks", action="store_true", help="start no task until told to")
     parser.add_argument("--state", type=Path, required=True, help="folder of the plane")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
@@ -33,6 +34,7 @@ def main() -> int:
             PARTS,
             minute_seconds=options.minute_seconds,
             has_cache=not options.no_cache,
+            holds_tasks=options.hold_tasks,
         ).run()
 
     try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from difflib import get_close_matches
+
 import nats.errors
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -30,6 +33,8 @@ async def call_subject(
         InputError: No service answers that subject, it is none that may be asked twice, or the request is not its message.
         WantingError: It did not answer, or answered with an error.
     """
+    # asyncio complains of how nats-py ends a connection by TLS, which nobody here can mend.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     entry = _entry(catalog, subject)
     request = _message(text, message_class(entry.request))
     servers = plane.ask("status")["nats_servers"]
@@ -55,10 +60,13 @@ async def call_subject(
 def _entry(catalog: Catalog, subject: str) -> Subject:
     entry = catalog.subjects.get(subject)
     if entry is None:
-        raise InputError(f"no service answers {subject!r}; there are: {', '.join(sorted(catalog.subjects))}")
+        near = get_close_matches(subject, catalog.subjects, n=3, cutoff=0.4) or sorted(catalog.subjects)
+        raise InputError(f"no service answers {subject!r}; near it: {', '.join(near)}")
     if not entry.idempotent:
-        allowed = sorted(name for name, each in catalog.subjects.items() if each.idempotent)
-        raise InputError(f"{subject} changes something, and {IDENTITY} may only ask: {', '.join(allowed)}")
+        raise InputError(
+            f"{subject} may not be asked twice, so the identity {IDENTITY} is not let to ask it\n"
+            "  through the gateway it can be asked, by whoever its route allows"
+        )
     return entry
 
 

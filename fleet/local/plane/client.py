@@ -114,8 +114,21 @@ class LocalPlane:
             raise InputError("the local plane does not run\n  start it: fleet local up")
         return plane
 
-    def start(self, step: Step, *, minute_seconds: float = MINUTE_SECONDS, has_cache: bool = True) -> RunningPlane:
+    def start(
+        self,
+        step: Step,
+        *,
+        minute_seconds: float = MINUTE_SECONDS,
+        has_cache: bool = True,
+        holds_tasks: bool = False,
+    ) -> RunningPlane:
         """Return the plane that runs, started where none does; what it is to run comes up afterwards.
+
+        Args:
+            step: Told of it.
+            minute_seconds: How long a minute of metrics and alarms takes.
+            has_cache: Whether a cache is run.
+            holds_tasks: Whether one that is started starts no task until `release` is asked of it.
 
         Raises:
             InputError: One runs that was started otherwise.
@@ -134,7 +147,7 @@ class LocalPlane:
             return plane
         self.stop()
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        child = self._spawn(minute_seconds, has_cache=has_cache)
+        child = self._spawn(minute_seconds, has_cache=has_cache, holds_tasks=holds_tasks)
         try:
             plane = self._wait_until_up(child)
         except BaseException:
@@ -158,10 +171,12 @@ class LocalPlane:
             shutil.rmtree(self.state, ignore_errors=True)
         return ran or left > 0
 
-    def _spawn(self, minute_seconds: float, *, has_cache: bool) -> subprocess.Popen[bytes]:
+    def _spawn(self, minute_seconds: float, *, has_cache: bool, holds_tasks: bool) -> subprocess.Popen[bytes]:
         options = ["--aws-state", str(self._aws.state), "--minute-seconds", str(minute_seconds)]
         if not has_cache:
             options.append("--no-cache")
+        if holds_tasks:
+            options.append("--hold-tasks")
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             return subprocess.Popen(

@@ -44,6 +44,8 @@ class Plane:
     """How long a minute of metrics and alarms takes."""
     has_cache: bool = True
     """Whether a cache is run; without one the tasks are told of none."""
+    holds_tasks: bool = False
+    """Whether tasks wait until `release` is asked: where the nodes begin with empty disks, their streams are made first."""
     addresses: dict[str, str] = field(default_factory=dict)
     """Values of variables that name places (NATS_SERVERS, CACHE_ENDPOINT), from those who run what is there."""
     address: str = ""

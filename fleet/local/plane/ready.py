@@ -22,7 +22,7 @@ def wait_until_ready(plane: RunningPlane, step: Step, seconds: float = READY_SEC
         WantingError: Some have not within the time, or a version of theirs has failed.
     """
     deadline = time.monotonic() + seconds
-    told = time.monotonic()
+    told, before = time.monotonic(), 0
     while True:
         status = plane.ask("status")["tasks"]
         services: Sequence[Mapping[str, Any]] = status["services"]
@@ -33,10 +33,34 @@ def wait_until_ready(plane: RunningPlane, step: Step, seconds: float = READY_SEC
         failed = [service for service in waiting if service["failed"]]
         if failed or time.monotonic() > deadline:
             raise WantingError(_complaint(failed or waiting, seconds, has_failed=bool(failed)))
-        if time.monotonic() - told > _TELL_SECONDS:
-            told = time.monotonic()
-            healthy, desired = (sum(service[name] for service in services) for name in ("healthy", "desired"))
+        healthy, desired = (sum(service[name] for service in services) for name in ("healthy", "desired"))
+        if healthy != before and time.monotonic() - told > _TELL_SECONDS:
+            told, before = time.monotonic(), healthy
             step.note(f"{healthy} of {desired} tasks are healthy")
+        time.sleep(_LOOK_SECONDS)
+
+
+def wait_for_nodes(plane: RunningPlane, step: Step, seconds: float = READY_SECONDS) -> bool:
+    """Return when every NATS node is healthy; False, and at once, where no machine of theirs is deployed.
+
+    Raises:
+        WantingError: Some are not within the time.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        status = plane.ask("status")
+        rows = status["nodes"]["rows"]
+        if status["tasks"]["follows"] and not status["tasks"]["services"]:
+            step.outcome("nothing is deployed")
+            return False
+        if rows and all(row["health"] == "healthy" for row in rows):
+            step.outcome(f"{len(rows)} nodes")
+            return True
+        if time.monotonic() > deadline:
+            told = ", ".join(f"{row['name']} is {row['health']}" for row in rows) or "none has a machine"
+            raise WantingError(
+                f"the NATS nodes are not healthy after {seconds:.0f} s: {told}\n  what they say: fleet local logs nats-1"
+            )
         time.sleep(_LOOK_SECONDS)
 
 

@@ -40,6 +40,7 @@ class Supervisor:
         parts: Make its parts, in the order in which they are needed by each other: the last ends first.
         minute_seconds: How long a minute of metrics and alarms takes.
         has_cache: Whether a cache is run.
+        holds_tasks: Whether tasks wait until `release` is asked.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Supervisor:
         *,
         minute_seconds: float = MINUTE_SECONDS,
         has_cache: bool = True,
+        holds_tasks: bool = False,
     ) -> None:
         self._folder = folder
         self.plane = Plane(
@@ -59,12 +61,14 @@ class Supervisor:
             aws=aws,
             minute_seconds=minute_seconds,
             has_cache=has_cache,
+            holds_tasks=holds_tasks,
         )
         self._parts = [make(self.plane) for make in parts]
         self._stopping = asyncio.Event()
         self._started = time.time()
         self.plane.control.register("status", self._status)
         self.plane.control.register("settings", self._settings)
+        self.plane.control.register("release", self._release)
         self.plane.control.register("stop", self._stop)
 
     async def run(self) -> None:
@@ -126,6 +130,10 @@ class Supervisor:
     async def _settings(self, arguments: Mapping[str, Any]) -> Any:
         self.plane.minute_seconds = float(arguments["minute_seconds"])
         return {"minute_seconds": self.plane.minute_seconds}
+
+    async def _release(self, _: Mapping[str, Any]) -> Any:
+        self.plane.holds_tasks = False
+        return {}
 
     async def _stop(self, _: Mapping[str, Any]) -> Any:
         self._stopping.set()

@@ -128,6 +128,8 @@ class Tasks:
                 del self.services[arn]
 
     def _step(self) -> None:
+        if self._plane.holds_tasks:
+            return
         now = time.time()
         for service in self.services.values():
             service.step(now)
