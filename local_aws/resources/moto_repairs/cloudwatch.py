@@ -1,14 +1,16 @@
 """CloudWatch: metrics that are bounded, alarms with a history that act, composite alarms, and the tags of dashboards.
 
-moto 5.2.5 keeps every datapoint for ever and one object for each time a value came; SetAlarmState changes a word and does nothing
-more, and there is no DescribeAlarmHistory. It keeps composite alarms, but makes them only as a by-product of PutMetricAlarm;
-PutCompositeAlarm is unknown to it. And it calls a new alarm OK, and one that is put again, where AWS has INSUFFICIENT_DATA until
-a datapoint came and leaves the state alone: a fleet that sends no metrics would look healthy. And it refuses tags on dashboards,
-which take them since 2025.
+moto 5.2.5 keeps every datapoint for ever, as an object for each time a value came, and takes those of metrics with more dimensions
+for the one that is asked for. SetAlarmState changes a word and does nothing more, and there is no DescribeAlarmHistory. It keeps
+composite alarms, but makes them only as a by-product of PutMetricAlarm; PutCompositeAlarm is unknown to it. It calls a new alarm OK,
+and one that is put again, where AWS has INSUFFICIENT_DATA until a datapoint came and leaves the state alone: a fleet that sends no
+metrics would look healthy. And it refuses tags on dashboards, which take them since 2025.
 """
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -95,9 +97,22 @@ def _aware(at: datetime) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
+class _Asked(threading.local):
+    """The one metric that this thread is asked for."""
+
+    metric: Metric | None = None
+
+
+_asked = _Asked()
+
+
 def get_all_metrics(self: CloudWatchBackend) -> list[MetricDatumBase]:
     """Return the samples as moto's datapoints, which its own reading goes through."""
-    ours = [datum for metric, samples in samples_of(self).all() for datum in _as_moto(metric, samples)]
+    samples = samples_of(self)
+    if _asked.metric:
+        ours = _as_moto(_asked.metric, samples.between(_asked.metric, 0.0, math.inf))
+    else:
+        ours = [datum for metric, found in samples.all() for datum in _as_moto(metric, found)]
     return [*ours, *self.aws_metric_data]
 
 
@@ -152,6 +167,22 @@ def apply() -> None:
         data = {"version": "1.0", "type": "Update" if before else "Create"}
         alarm_states.record(alarm, time.time(), "ConfigurationUpdate", f'Alarm "{alarm.name}" {done}', data)
         return alarm
+
+    @around(CloudWatchBackend, "get_metric_statistics")
+    def of_the_very_dimensions(
+        original: Callable[..., Any],
+        backend: CloudWatchBackend,
+        namespace: str,
+        metric_name: str,
+        *arguments: Any,
+        dimensions: list[dict[str, str]],
+        **named: Any,
+    ) -> Any:
+        _asked.metric = Metric.of(namespace, metric_name, {one["Name"]: one["Value"] for one in dimensions})
+        try:
+            return original(backend, namespace, metric_name, *arguments, dimensions=dimensions, **named)
+        finally:
+            _asked.metric = None
 
     @around(CloudWatchBackend, "tag_resource")
     def dashboards_too(

@@ -70,6 +70,12 @@ def test_a_time_of_its_own_counts(cloudwatch: Any) -> None:
     assert statistics(cloudwatch)["Sum"] == 6.0
 
 
+def test_a_metric_with_more_dimensions_is_another_one(cloudwatch: Any) -> None:
+    put(cloudwatch, Value=5.0)
+    put(cloudwatch, Value=7.0, Dimensions=[*DIMENSIONS, {"Name": "Task", "Value": "1"}])
+    assert statistics(cloudwatch)["Sum"] == 5.0
+
+
 def test_each_metric_is_listed_once(cloudwatch: Any) -> None:
     for value in (1.0, 2.0):
         put(cloudwatch, Value=value)
