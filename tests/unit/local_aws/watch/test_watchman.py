@@ -240,6 +240,14 @@ def test_setting_a_state_acts_and_lasts_until_the_next_judgement(fleet: Fleet) -
     assert fleet.state() == "OK"
 
 
+def test_setting_the_state_that_there_is_tells_nobody(fleet: Fleet) -> None:
+    fleet.alarm()
+    for reason in ("a test", "the same again"):
+        fleet.cloudwatch.set_alarm_state(AlarmName="tasks-low", StateValue="ALARM", StateReason=reason)
+    assert fleet.mailbox.told() == [("tasks-low", "ALARM")]
+    assert fleet.described()["StateReason"] == "the same again"
+
+
 def test_a_plane_that_comes_is_given_the_time_to_measure(fleet: Fleet) -> None:
     fleet.alarm(EvaluationPeriods=3, DatapointsToAlarm=3)
     fleet.minutes(2)
