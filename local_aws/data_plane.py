@@ -90,9 +90,9 @@ def current() -> DataPlane | None:
 
 
 def minute_seconds() -> float | None:
-    """Return how long a minute takes, as long as a plane is there to measure anything."""
+    """Return how long a minute takes, as long as a plane is there that measures; one that starts does not yet."""
     plane = current()
-    return plane.minute_seconds if plane else None
+    return plane.minute_seconds if plane and plane.told.get("measures", True) else None
 
 
 def tell(told: Mapping[str, Any]) -> None:
