@@ -19,6 +19,7 @@ import pytest
 from fleet.local.plane.client import LocalPlane
 from fleet.local.plane.processes import marked
 from fleet.local.server import LocalAws
+from tests.alert_receiver import alert_receiver
 from tests.integration.local_aws_process import ACCOUNT, REGION, Assembly, Cli, LocalAwsProcess
 from tests.nats_world import World, world
 from tests.unit.fleet.quiet import Notes
@@ -189,6 +190,42 @@ def test_a_task_that_somebody_stops_is_replaced(environment: Environment) -> Non
     until(lambda: environment.is_steady("caller-nats"), "the task was replaced")
     (stopped,) = ecs.describe_tasks(cluster=CLUSTER, tasks=[task])["tasks"]
     assert (stopped["stopCode"], stopped["stoppedReason"]) == ("UserInitiated", "to see what happens")
+
+
+def test_a_task_that_is_killed_wakes_somebody_and_lets_them_sleep_again_when_it_is_healed(
+    environment: Environment,
+) -> None:
+    cloudwatch, sns = environment.server.client("cloudwatch"), environment.server.client("sns")
+    plane = environment.plane.asked()
+    plane.ask("settings", minute_seconds=2)
+    with alert_receiver() as receiver:
+        topic = sns.create_topic(Name="alerts")["TopicArn"]
+        sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=receiver.url)
+        receiver.wait(lambda one: "SubscribeURL" in one.body, "the request to confirm")
+        cloudwatch.put_metric_alarm(
+            AlarmName="quest-nats-tasks-low",
+            Namespace="ECS/ContainerInsights",
+            MetricName="RunningTaskCount",
+            Dimensions=[{"Name": "ClusterName", "Value": CLUSTER}, {"Name": "ServiceName", "Value": "quest-nats"}],
+            Statistic="Minimum",
+            Period=60,
+            EvaluationPeriods=1,
+            DatapointsToAlarm=1,
+            Threshold=2.0,
+            ComparisonOperator="LessThanThreshold",
+            TreatMissingData="breaching",
+            AlarmActions=[topic],
+            OKActions=[topic],
+        )
+        receiver.notification("OK", "quest-nats-tasks-low")
+        receiver.requests.clear()
+        os.kill(next(iter(environment.pids("quest-nats").values())), signal.SIGKILL)
+        raised = receiver.notification("ALARM", "quest-nats-tasks-low")
+        healed = receiver.notification("OK", "quest-nats-tasks-low")
+    plane.ask("settings", minute_seconds=MINUTE_SECONDS)
+    assert "[1.0 (" in raised.alarm["NewStateReason"]
+    assert (raised.alarm["OldStateValue"], healed.alarm["OldStateValue"]) == ("OK", "ALARM")
+    assert environment.is_steady("quest-nats")
 
 
 def test_a_version_that_does_not_start_fails_the_deployment_and_is_rolled_back(environment: Environment) -> None:

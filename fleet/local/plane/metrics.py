@@ -47,8 +47,15 @@ class TaskMetrics:
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], int] = {}
+        self._changes: list[dict[str, Any]] = []
         self._minute: int | None = None
         self._cpu: dict[str, tuple[float, float]] = {}
+
+    def count(self, cluster: str, name: str, running: int, now: float) -> None:
+        """Take the number of tasks that run; a change is told of, even when it is over before the next telling."""
+        if self._counts.get((cluster, name)) != running:
+            self._counts[cluster, name] = running
+            self._changes.append(_datum("RunningTaskCount", cluster, name, "Count", now, [running]))
 
     def due(self, services: Iterable[ServiceUse], now: float, minute_seconds: float) -> dict[str, list[dict[str, Any]]]:
         """Return the datapoints that are to be put now, by namespace.
@@ -58,20 +65,19 @@ class TaskMetrics:
             now: Seconds since 1970.
             minute_seconds: How long a minute takes.
         """
-        services = list(services)
+        data: dict[str, list[dict[str, Any]]] = {INSIGHTS: self._changes, ECS: []}
+        self._changes = []
         minute = math.floor(now / minute_seconds - 0.5)
-        is_time, self._minute = minute != self._minute, minute
-        counts = {(service.cluster, service.name): len(service.tasks) for service in services}
-        told = [service for service in services if is_time or self._changed(service)]
-        self._counts = counts
-        data = {INSIGHTS: [_datum("RunningTaskCount", service, "Count", now, [len(service.tasks)]) for service in told]}
-        if is_time:
-            data[ECS] = [datum for service in services for datum in self._busy(service, now)]
+        if minute != self._minute:
+            services = list(services)
+            data[INSIGHTS] += [
+                _datum("RunningTaskCount", service.cluster, service.name, "Count", now, [len(service.tasks)])
+                for service in services
+            ]
+            data[ECS] += [datum for service in services for datum in self._busy(service, now)]
+            self._minute = minute
             self._cpu = {task.id: (now, task.cpu_seconds) for service in services for task in service.tasks}
         return {namespace: found for namespace, found in data.items() if found}
-
-    def _changed(self, service: ServiceUse) -> bool:
-        return self._counts.get((service.cluster, service.name)) != len(service.tasks)
 
     def _busy(self, service: ServiceUse, now: float) -> Iterable[dict[str, Any]]:
         """Return how busy the tasks are, a value for each: their number is the samples'."""
@@ -85,13 +91,13 @@ class TaskMetrics:
         memory = [100 * task.memory_bytes / (task.memory_mib * _MIB) for task in service.tasks]
         for name, values in (("CPUUtilization", cpu), ("MemoryUtilization", memory)):
             if values:
-                yield _datum(name, service, "Percent", now, values)
+                yield _datum(name, service.cluster, service.name, "Percent", now, values)
 
 
-def _datum(name: str, service: ServiceUse, unit: str, now: float, values: Sequence[float]) -> dict[str, Any]:
-    dimensions = {"ClusterName": service.cluster, "ServiceName": service.name}
+def _datum(metric: str, cluster: str, name: str, unit: str, now: float, values: Sequence[float]) -> dict[str, Any]:
+    dimensions = {"ClusterName": cluster, "ServiceName": name}
     return {
-        "MetricName": name,
+        "MetricName": metric,
         "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
         "Timestamp": now,
         "Unit": unit,

@@ -60,11 +60,9 @@ class Metrics:
         if tasks is None or account is None or not self._has_stepped:
             return
         services = list(tasks.services.items())
-        self._was_ready |= {arn for arn, service in services if service.is_ready}
         is_up = all(arn in self._was_ready for arn, _ in services)
         if is_up or time.monotonic() - self._began > _START_SECONDS:
             self._plane.beat[MEASURES] = True
-        # Of a service that never ran yet nothing is told: its silence says as much, and less too early.
         measured = [use_of(service) for arn, service in services if arn in self._was_ready]
         data = self._metrics.due(measured, time.time(), self._plane.minute_seconds)
         if not data:
@@ -81,7 +79,14 @@ class Metrics:
         return {"measures": self._plane.beat[MEASURES], "datapoints": self._put}
 
     def _stepped(self) -> None:
+        """Count at once: a task that is replaced is missing for a moment only."""
+        assert self._plane.tasks is not None  # noqa: S101 - who else would have looked at them
         self._has_stepped = True
+        for arn, service in self._plane.tasks.services.items():
+            # Of a service that never ran yet nothing is told: its silence says as much, and less too early.
+            if service.is_ready or arn in self._was_ready:
+                self._was_ready.add(arn)
+                self._metrics.count(service.wanted.cluster, service.wanted.name, service.running_count, time.time())
         self._changed.set()
 
 

@@ -30,13 +30,17 @@ def test_a_minute_is_reported_once_in_its_middle() -> None:
     assert reported == [90, 150, 210, 270]
 
 
-def test_a_change_of_the_number_of_tasks_is_reported_at_once_and_alone() -> None:
+def test_a_change_of_the_number_of_tasks_is_told_alone_and_even_when_it_is_over() -> None:
     metrics = TaskMetrics()
-    metrics.due([service(task("1"), task("2")), service(task("3"), name="quest")], NOON, 60.0)
-    dip = metrics.due([service(task("1")), service(task("3"), name="quest")], NOON + 1, 60.0)
+    services = [service(task("1"), task("2")), service(task("3"), name="quest")]
+    for one in services:
+        metrics.count(one.cluster, one.name, len(one.tasks), NOON)
+    metrics.due(services, NOON, 60.0)
+    for second, number in ((1, 1), (2, 1), (3, 2)):
+        metrics.count("gaming-system-local", "ai", number, NOON + second)
+    dip = metrics.due(services, NOON + 4, 60.0)
     assert list(dip) == [INSIGHTS]
-    [datum] = dip[INSIGHTS]
-    assert datum == {
+    assert dip[INSIGHTS][0] == {
         "MetricName": "RunningTaskCount",
         "Dimensions": [
             {"Name": "ClusterName", "Value": "gaming-system-local"},
@@ -46,7 +50,8 @@ def test_a_change_of_the_number_of_tasks_is_reported_at_once_and_alone() -> None
         "Unit": "Count",
         "Values": [1.0],
     }
-    assert metrics.due([service(task("1")), service(task("3"), name="quest")], NOON + 2, 60.0) == {}
+    assert [(datum["Timestamp"] - NOON, datum["Values"]) for datum in dip[INSIGHTS]] == [(1, [1.0]), (3, [2.0])]
+    assert metrics.due(services, NOON + 5, 60.0) == {}
 
 
 def test_a_service_without_a_task_has_a_count_and_nothing_else() -> None:

@@ -36,7 +36,8 @@ def service(name: str, running: int, *, is_ready: bool) -> Any:
         for number in range(running)
     ]
     tasks.append(SimpleNamespace(id=f"{name}-begins", status="PENDING", process=None, definition=definition))
-    return SimpleNamespace(wanted=SimpleNamespace(cluster="c", name=name), tasks=tasks, is_ready=is_ready)
+    wanted = SimpleNamespace(cluster="c", name=name)
+    return SimpleNamespace(wanted=wanted, tasks=tasks, is_ready=is_ready, running_count=running)
 
 
 class Fleet:
@@ -61,12 +62,16 @@ class Fleet:
 
     async def see(self, *services: Any) -> list[tuple[str, float]]:
         """Let the tasks be looked at, and return what is told of their number."""
-        self.plane.tasks = SimpleNamespace(services={one.wanted.name: one for one in services})  # type: ignore[assignment]  # as much as is read
-        for listener in self.plane.on_step:
-            listener()
+        self.stepped(*services)
         before = len(self.cloudwatch.counts)
         await self.part.look()
         return self.cloudwatch.counts[before:]
+
+    def stepped(self, *services: Any) -> None:
+        """Let the tasks be looked at."""
+        self.plane.tasks = SimpleNamespace(services={one.wanted.name: one for one in services})  # type: ignore[assignment]  # as much as is read
+        for listener in self.plane.on_step:
+            listener()
 
 
 @pytest.fixture
@@ -84,10 +89,17 @@ async def test_before_the_tasks_were_looked_at_nothing_is_said(fleet: Fleet) -> 
 
 
 async def test_a_fleet_that_starts_is_not_one_that_is_down(fleet: Fleet) -> None:
-    assert await fleet.see(service("ai", 2, is_ready=True), service("quest", 1, is_ready=False)) == [("ai", 2.0)]
+    told = await fleet.see(service("ai", 2, is_ready=True), service("quest", 1, is_ready=False))
+    assert set(told) == {("ai", 2.0)}
     assert not measures(fleet)
     assert await fleet.see(service("ai", 2, is_ready=True), service("quest", 2, is_ready=True)) == [("quest", 2.0)]
     assert measures(fleet)
+
+
+async def test_a_dip_is_told_of_even_when_it_is_over(fleet: Fleet) -> None:
+    await fleet.see(service("ai", 2, is_ready=True))
+    fleet.stepped(service("ai", 1, is_ready=False))
+    assert await fleet.see(service("ai", 2, is_ready=True)) == [("ai", 1.0), ("ai", 2.0)]
 
 
 async def test_what_ran_once_is_told_of_however_few_run(fleet: Fleet) -> None:
