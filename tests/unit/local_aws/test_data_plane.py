@@ -45,6 +45,14 @@ def test_a_plane_is_there_once_it_has_told_of_itself_and_away_when_it_is_silent(
     assert data_plane.current() is None
 
 
+def test_alarms_have_minutes_as_long_as_a_plane_measures() -> None:
+    assert data_plane.minute_seconds() is None
+    data_plane.tell({"control": "http://127.0.0.1:1", "minute_seconds": 5, "measures": False})
+    assert data_plane.minute_seconds() is None, "it starts, and knows nothing yet"
+    data_plane.tell({"control": "http://127.0.0.1:1", "minute_seconds": 5, "measures": True})
+    assert data_plane.minute_seconds() == 5.0
+
+
 def test_a_plane_that_takes_its_leave_is_away_at_once() -> None:
     data_plane.tell({"control": "http://127.0.0.1:1"})
     data_plane.tell({})
