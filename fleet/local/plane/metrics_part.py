@@ -46,13 +46,17 @@ class Metrics:
 
     async def run(self) -> None:
         """Put what is due, again and again."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await self._changed.wait()
-            self._changed.clear()
-            await self.look()
-            await asyncio.sleep(_LEAST_SECONDS)
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        await self._changed.wait()
+                self._changed.clear()
+                await self.look()
+                await asyncio.sleep(_LEAST_SECONDS)
+        finally:
+            # It ends before the tasks do, and that they end then is no reason to wake somebody.
+            self._plane.beat[MEASURES] = False
 
     async def look(self) -> None:
         """Put what is due now."""
