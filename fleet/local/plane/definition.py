@@ -118,13 +118,13 @@ class Definition:
 
         Args:
             ports: The port of each of `port_variables`.
-            places: Values of variables that name places; they count where the definition has the variable. Without a cache among
-                them it is told of none.
+            places: Values of variables that name places; they count where the definition has the variable, and names no place
+                on this machine itself. Without a cache among them it is told of none.
             secrets: The values of its secrets.
         """
         variables = {**self.environment, **secrets}
         for name in _PLACES:
-            if name in variables and name in places:
+            if name in variables and name in places and not _is_here(variables[name]):
                 variables[name] = places[name]
         if "CACHE_ENDPOINT" not in places:
             variables = {name: value for name, value in variables.items() if name not in _CACHE_VARIABLES}
@@ -135,6 +135,12 @@ class Definition:
             # No load balancer takes it out first, so none is waited for.
             variables |= {"GATEWAY_HOST": HOST, "GATEWAY_LEAVE_SECONDS": "0"}
         return variables
+
+
+def _is_here(addresses: str) -> bool:
+    """Tell whether addresses, with commas between them, are all on this machine."""
+    hosts = {urlsplit(one if "//" in one else f"//{one}").hostname for one in addresses.split(",")}
+    return hosts <= {"localhost", HOST}
 
 
 def _health(plain: Mapping[str, Any] | None) -> HealthCheck | None:
