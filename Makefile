@@ -69,7 +69,7 @@ lock: setup ## Resolve requirements.in and package.json anew
 			--output-file requirements-$$image.txt || exit 1; done
 	npm install --package-lock-only --ignore-scripts
 
-clean: ## Remove everything that can be made again; the local AWS stops first
-	if [ -x .venv/bin/fleet ]; then fleet local stop --forget || true; fi
+clean: ## Remove everything that can be made again; what runs here stops first
+	if [ -x .venv/bin/fleet ]; then fleet local down || true; fi
 	rm -rf .venv node_modules .build .local .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache cdk.out
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

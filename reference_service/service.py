@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
@@ -19,13 +19,15 @@ from google.protobuf.message import DecodeError, Message
 from proto.generated.gaming.infrastructure.v1.event_pb2 import Event
 from proto.messages import message_class
 from reference_service.records import subject_of
-from reference_service.revised_cache import RevisedCache
 from reference_service.runtime import Runtime
 from reference_service.store import Store
 from reference_service.validation import validate
 from reference_service.verbs import Answer, by_name
 from sdk import Context, NATSClient, Service, Settings, StoredMessage
 from sdk.errors import CallError, UnimplementedError
+
+if TYPE_CHECKING:
+    from reference_service.revised_cache import RevisedCache
 
 WORLD = Path(__file__).with_name("world.json")
 _TICK_SECONDS = 1.0
@@ -91,6 +93,9 @@ class ReferenceService:
     async def _start(self, client: NATSClient) -> None:
         bucket = next(iter(self._settings.contract.buckets), None)
         if self._variables.get("CACHE_ENDPOINT"):
+            # redis-py is a third of what a start imports, and most services have no cache.
+            from reference_service.revised_cache import RevisedCache  # noqa: PLC0415
+
             self._cache = RevisedCache.from_environment(self._settings.service, self._variables)
         store = Store(client.bucket(bucket), self._cache) if bucket is not None else None
         self._runtime = Runtime(client, store, variables=self._variables)

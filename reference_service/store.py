@@ -7,14 +7,16 @@ it answers, so that all replicas see it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import Message
 
 from reference_service.records import key_of, record_key
-from reference_service.revised_cache import RevisedCache
 from sdk import Bucket, Entry
 from sdk.errors import AlreadyExistsError, ConflictError, NotFoundError, ServiceUnavailableError
+
+if TYPE_CHECKING:
+    from reference_service.revised_cache import RevisedCache
 
 M = TypeVar("M", bound=Message)
 

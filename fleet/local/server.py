@@ -25,7 +25,7 @@ ENVIRONMENT = "local"
 """Name of the environment that lives in the local AWS; every other one lives in AWS."""
 
 START_DEADLINE_SECONDS = 60
-STOP_DEADLINE_SECONDS = 30
+STOP_DEADLINE_SECONDS = 60
 _LOOK_SECONDS = 0.1
 _TOLD_LOG_LINES = 20
 
