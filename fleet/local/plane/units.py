@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import re
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -111,7 +113,7 @@ class Units:
 
     async def _each_minute(self, name: str) -> None:
         while True:
-            await asyncio.sleep(self._plane.minute_seconds)
+            await asyncio.sleep(until_mid_minute(time.time(), self._plane.minute_seconds))
             unit = self._unit(name)
             if unit is None:
                 continue
@@ -217,6 +219,16 @@ class _Service:
                 with contextlib.suppress(OSError):
                     self.process = await self._units._run(self._name, unit)  # noqa: SLF001
             self.restarts += 1
+
+
+def until_mid_minute(now: float, minute_seconds: float) -> float:
+    """Return how long it is until the middle of the next minute of the wall clock that is still to come.
+
+    By the clock, as systemd's timers are, so that each minute has one run however long that takes; and in its middle, so that one
+    that is late is still of its minute.
+    """
+    middles_gone = math.floor(now / minute_seconds - 0.5)
+    return (middles_gone + 1.5) * minute_seconds - now
 
 
 def _text(path: Path) -> str:

@@ -26,7 +26,7 @@ from fleet.local.plane.places import Places
 from fleet.local.plane.plane import Plane
 from fleet.local.plane.processes import Processes
 from fleet.local.plane.routes import Forwarder, Routes
-from fleet.local.plane.units import Units
+from fleet.local.plane.units import Units, until_mid_minute
 from fleet.local.server import LocalAws
 from fleet_constructs.arns import account
 from fleet_constructs.nats_scripts import boot
@@ -263,6 +263,13 @@ def test_a_service_is_not_started_without_its_disk_and_a_unit_that_is_not_there_
         assert (code, "nothing that a local machine needs" in said) == (1, True)
 
     run_units(tmp_path, test)
+
+
+@pytest.mark.parametrize(("now", "wait"), [(120.0, 2.5), (122.4, 0.1), (122.5, 5.0), (124.9, 2.6)])
+def test_a_minute_is_the_wall_clocks_and_what_is_done_each_minute_is_done_in_its_middle(
+    now: float, wait: float
+) -> None:
+    assert until_mid_minute(now, 5.0) == pytest.approx(wait)
 
 
 def test_a_timer_runs_its_service_each_minute_with_its_file_of_variables(tmp_path: Path) -> None:
