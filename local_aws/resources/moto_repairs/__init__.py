@@ -28,6 +28,7 @@ from local_aws.resources.moto_repairs import (
     sns,
     ssm,
     ssm_associations,
+    ssm_automation,
 )
 
 _MODULES = (
@@ -52,6 +53,7 @@ _MODULES = (
     sns,
     ssm,
     ssm_associations,
+    ssm_automation,
 )
 _applied: list[bool] = []
 

@@ -22,7 +22,7 @@ _DROPPED = ("DeadLetterConfig", "FileSystemConfigs", "LoggingConfig", "SnapStart
 _DROPPED_BY_UPDATES = {"TracingConfig": "tracing_config", "KMSKeyArn": "kms_key_arn"}
 
 
-def _endpoint() -> str:
+def endpoint() -> str:
     """Return the address of the server that the request came to."""
     if has_request_context():
         return request.host_url.rstrip("/")
@@ -31,7 +31,7 @@ def _endpoint() -> str:
 
 def _invoke_lambda(self: LambdaFunction, event: Any = None) -> tuple[str, bool, str]:
     """Run the handler; moto asks for the answer, whether it is an error, and the log."""
-    outcome = invoke(self, {} if event is None else event, endpoint=_endpoint())
+    outcome = invoke(self, {} if event is None else event, endpoint=endpoint())
     return json.dumps(outcome.payload), outcome.failed, outcome.log
 
 

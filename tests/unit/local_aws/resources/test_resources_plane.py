@@ -210,3 +210,79 @@ def test_with_a_plane_a_function_is_told_where_things_are(plane: FakePlane) -> N
 def test_with_a_plane_without_a_cache_a_function_tries_no_password(plane: FakePlane) -> None:
     assert "PROBE_FUNCTION" not in in_these_surroundings(VARIABLES)
     assert plane.told
+
+
+# Automations
+
+
+SCRIPT = """
+import boto3
+
+def look(events, context):
+    if events["Bad"] == "true":
+        raise RuntimeError("it is bad")
+    own = boto3.client("ssm").get_automation_execution(AutomationExecutionId=events["Own"])["AutomationExecution"]
+    return {"Name": own["DocumentName"]}
+"""
+AUTOMATION = {
+    "schemaVersion": "0.3",
+    "parameters": {"Bad": {"type": "String", "default": "false"}},
+    "mainSteps": [
+        {
+            "name": "Look",
+            "action": "aws:executeScript",
+            "inputs": {
+                "Runtime": "python3.11",
+                "Handler": "look",
+                "InputPayload": {"Own": "{{ automation:EXECUTION_ID }}", "Bad": "{{ Bad }}"},
+                "Script": SCRIPT,
+            },
+        }
+    ],
+}
+
+
+def executed(world: World, **more: Any) -> dict[str, Any]:
+    """Return how an execution ended, once it has."""
+    ssm = world.client("ssm")
+    known_as = ssm.start_automation_execution(DocumentName="roll", **more)["AutomationExecutionId"]
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        told: dict[str, Any] = ssm.get_automation_execution(AutomationExecutionId=known_as)["AutomationExecution"]
+        if told["AutomationExecutionStatus"] != "InProgress":
+            return told
+        time.sleep(0.02)
+    raise AssertionError("the execution never ended")
+
+
+@pytest.fixture
+def automations(world: World) -> World:
+    world.make("AWS::SSM::Document", Name="roll", DocumentType="Automation", Content=AUTOMATION)
+    return world
+
+
+def test_an_automation_runs_its_script_against_this_very_aws(automations: World) -> None:
+    told = executed(automations)
+    assert (told["AutomationExecutionStatus"], told.get("FailureMessage")) == ("Success", None)
+    assert [(step["StepName"], step["StepStatus"]) for step in told["StepExecutions"]] == [("Look", "Success")]
+
+
+def test_an_automation_fails_with_its_scripts_own_words_and_is_listed(automations: World) -> None:
+    told = executed(automations, Parameters={"Bad": ["true"]})
+    assert (told["AutomationExecutionStatus"], told["FailureMessage"]) == ("Failed", "it is bad")
+    listed = automations.client("ssm").describe_automation_executions(
+        Filters=[{"Key": "DocumentNamePrefix", "Values": ["ro"]}, {"Key": "ExecutionStatus", "Values": ["Failed"]}]
+    )["AutomationExecutionMetadataList"]
+    assert [one["AutomationExecutionId"] for one in listed] == [told["AutomationExecutionId"]]
+
+
+def test_the_same_token_starts_an_automation_only_once(automations: World) -> None:
+    token = "00000000-0000-0000-0000-000000000001"
+    first, second = executed(automations, ClientToken=token), executed(automations, ClientToken=token)
+    assert first["AutomationExecutionId"] == second["AutomationExecutionId"]
+
+
+def test_what_is_no_automation_is_refused(world: World) -> None:
+    world.make("AWS::SSM::Document", Name="say", DocumentType="Command", Content=DOCUMENT)
+    with pytest.raises(ClientError, match="AutomationDefinitionNotFoundException"):
+        world.client("ssm").start_automation_execution(DocumentName="say")
