@@ -181,6 +181,20 @@ def test_a_task_that_is_killed_is_replaced_and_ecs_tells_of_it(environment: Envi
     assert any("has started 1 tasks" in event["message"] for event in environment.service("quest-nats")["events"])
 
 
+def test_what_a_task_prints_is_in_its_log_group(environment: Environment) -> None:
+    task = next(iter(environment.pids("quest-nats")))
+    logs = environment.server.client("logs")
+
+    def lines() -> list[str]:
+        try:
+            told = logs.get_log_events(logGroupName="/small", logStreamName=f"quest-nats/quest-nats/{task}")
+        except logs.exceptions.ResourceNotFoundException:
+            return []
+        return [event["message"] for event in told["events"]]
+
+    until(lambda: any('"serving"' in line for line in lines()), "the task's first lines were shipped")
+
+
 def test_a_task_that_somebody_stops_is_replaced(environment: Environment) -> None:
     task = next(iter(environment.pids("caller-nats")))
     ecs = environment.server.client("ecs")
