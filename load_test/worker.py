@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 CONNECT_SECONDS = 30.0
 START_SECONDS = 900.0
 """How long a worker waits for the others; a task that nobody starts must not run for ever."""
+_LATE_SECONDS = 10.0
 _LOOK_SECONDS = 0.5
 _PROGRESS_SECONDS = 2.0
 
@@ -107,6 +108,10 @@ async def _share(
         with _ended_by_signals(driver):
             await asyncio.to_thread(exchange.write, places.ready(worker), {"worker": worker})
             starts_at = await _start(exchange, driver)
+            if (late := time.time() - starts_at) > _LATE_SECONDS:
+                raise WorkerError(
+                    f"the others began {late:.0f} s ago, by the clock here: it is wrong, or the word came late"
+                )
             _log.info("begins", extra={"run": plan.run, "worker": worker, "in_seconds": starts_at - time.time()})
             reporting = asyncio.create_task(_report(exchange, driver, worker))
             measured = await driver.run(clock.now() + starts_at - time.time())

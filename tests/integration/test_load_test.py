@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -27,8 +29,9 @@ from fleet.load_test.run import run_plan
 from fleet.load_test.scenario import Scenario, ScenarioStage
 from fleet.load_test.store import Store, newest_result
 from fleet.local.server import RunningServer
-from load_test.measurements import NO_RESPONDERS, NOT_PERMITTED, TIMEOUT
+from load_test.measurements import NO_RESPONDERS, NOT_PERMITTED, TIMEOUT, Measurements
 from load_test.plan import Plan, Stage
+from load_test.worker import WorkerError, take_part
 from load_test.worker import run as run_alone
 from sdk import DirectoryCertificates
 from tests.nats_machines import ROOT
@@ -61,6 +64,30 @@ def account() -> Iterator[Account]:
     made.s3.create_bucket(Bucket=Store(made, "local").bucket)
     yield made
     server.stop()
+
+
+class Dictionary:
+    """A bucket that is none."""
+
+    def __init__(self, objects: dict[str, Any]) -> None:
+        self.objects = objects
+        self._written = asyncio.Condition()
+        self._loop = asyncio.get_running_loop()
+
+    def read(self, name: str) -> Any:
+        return self.objects.get(name)
+
+    def write(self, name: str, value: Mapping[str, Any]) -> None:
+        self.objects[name] = value
+        asyncio.run_coroutine_threadsafe(self._tell(), self._loop)
+
+    async def told(self, name: str) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS), self._written:
+            await self._written.wait_for(lambda: name in self.objects)
+
+    async def _tell(self) -> None:
+        async with self._written:
+            self._written.notify_all()
 
 
 def plan_of(*stages: Stage, workers: int = 1, subjects: tuple[str, ...] = ()) -> Plan:
@@ -122,15 +149,41 @@ async def test_a_worker_that_cannot_take_part_ends_the_test_with_its_reason(
         await conducted(plan_of(Stage("rate", 10, 10, 1)), account, told, tmp_path)
 
 
+async def test_a_worker_that_is_told_to_stop_leaves_what_it_has_until_then(services: Fleet) -> None:
+    exchange = Dictionary(
+        {"plan.json": plan_of(Stage("rate", 50, 50, 600)).to_plain(), "start.json": {"at": time.time()}}
+    )
+    certificates = DirectoryCertificates(services.certificates(ASKER))
+
+    async def stop_after_the_first_word() -> None:
+        await exchange.told("progress-000.json")
+        exchange.objects["stop.json"] = {}
+
+    await asyncio.gather(take_part(exchange, 0, [services.url], certificates), stop_after_the_first_word())
+
+    measured = Measurements.from_plain(exchange.objects["result-000.json"])
+    assert measured.was_stopped
+    assert 0 < sum(interval.due for interval in measured.intervals) < 50 * 600
+
+
+async def test_a_worker_that_hears_the_word_long_after_the_others_does_not_begin(services: Fleet) -> None:
+    exchange = Dictionary({"plan.json": plan_of(Stage("rate", 50, 50, 1)).to_plain(), "start.json": {"at": 0.0}})
+
+    with pytest.raises(WorkerError, match="the others began"):
+        await take_part(exchange, 0, [services.url], DirectoryCertificates(services.certificates(ASKER)))
+
+    assert "the others began" in exchange.objects["result-000.json"]["error"]
+
+
 async def test_errors_are_told_apart(services: Fleet) -> None:
     plan = plan_of(Stage("rate", 200, 200, 1), subjects=("settings.get", "time.get"))
-    settings, time = sorted(plan.targets, key=lambda target: target.subject)
+    settings, clock = sorted(plan.targets, key=lambda target: target.subject)
     targets = (
         settings,
         replace(settings, subject="quest.get"),
         replace(settings, subject="settings.secret"),
         replace(settings, service="missing", accepts=(), bodies=({"name": "not.there"},)),
-        replace(time, timeout_seconds=1e-6),
+        replace(clock, timeout_seconds=1e-6),
     )
     everything = replace(plan, targets=(*targets, replace(targets[0], bodies=({"name": "NOT A NAME"},))))
     kinds = {}
