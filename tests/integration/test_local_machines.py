@@ -201,3 +201,16 @@ def test_the_cache_fails_over_to_its_replica_with_what_it_holds(
     with cache("shop", PASSWORD) as mine:
         assert mine.get("shop:kept") == how.name
     until(lambda: all(row["health"] == "healthy" for row in world.cache_rows()), "the first was back as the replica")
+
+
+@pytest.mark.usefixtures("cache")
+def test_each_server_of_the_cache_is_measured_under_the_name_of_its_node(world: LocalMachines) -> None:
+    members = world.account.elasticache.describe_replication_groups()["ReplicationGroups"][0]["MemberClusters"]
+
+    def seen() -> set[str]:
+        listed = world.account.cloudwatch.list_metrics(Namespace="AWS/ElastiCache", MetricName="CurrConnections")[
+            "Metrics"
+        ]
+        return {each["Value"] for metric in listed for each in metric["Dimensions"] if each["Name"] == "CacheClusterId"}
+
+    until(lambda: seen() == set(members), "both were measured")

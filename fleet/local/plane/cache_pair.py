@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from fleet.local.plane.cache_metrics import Numbers, Sample, measured, sampled
 from fleet.local.plane.cache_program import CacheProgram
 from fleet.local.plane.cache_tls import key_of
 from fleet.local.plane.places import HOST, NAME
@@ -66,6 +68,8 @@ class Server:
     """How often in a row it has not answered."""
     users: tuple[CacheUser, ...] | None = None
     """Whom it was told last."""
+    sample: Sample | None = None
+    """What it had counted when it was measured last."""
 
 
 @dataclass
@@ -239,6 +243,22 @@ class CachePair:
             decode_responses=True,
             retry=Retry(NoBackoff(), 0),
         )
+
+    async def measure(self) -> dict[str, Numbers]:
+        """Return what there is to measure of each server that answers."""
+        found = {}
+        for server in self.servers:
+            process, admin = server.process, server.admin
+            if process is None or process.has_exited or admin is None or server.silent:
+                continue
+            try:
+                info = await admin.info()
+            except (RedisError, OSError):
+                continue
+            sample = sampled(process.pid, info, process.cpu_seconds(), time.monotonic())
+            found[server.name] = measured(info, sample, server.sample)
+            server.sample = sample
+        return found
 
     def rows(self) -> list[dict[str, Any]]:
         """Return what there is to tell of each."""

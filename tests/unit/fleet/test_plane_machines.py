@@ -16,6 +16,7 @@ import pytest
 
 from catalog import load_environment, names
 from fleet.errors import InputError
+from fleet.local.plane.cache_metrics import measured, sampled
 from fleet.local.plane.cache_pair import users_of
 from fleet.local.plane.cache_program import find_cache_program
 from fleet.local.plane.cache_tls import certificate_of_cache, key_of
@@ -397,6 +398,31 @@ def test_the_caches_certificate_is_kept_and_its_key_is_its_owners_alone(tmp_path
 def test_a_user_is_told_whole_so_that_nothing_of_before_is_left() -> None:
     (user,) = users_of([{"name": "shop", "access": "on ~shop:* -@all", "passwords": ["ab" * 32]}])
     assert user.rules == ["reset", "on", "~shop:*", "-@all", f"#{'ab' * 32}"]
+
+
+INFO = {"connected_clients": 3, "used_memory": 16, "maxmemory": 64, "evicted_keys": 5, "acl_access_denied_auth": 1}
+
+
+def test_a_server_is_measured_by_what_came_since_the_last_look() -> None:
+    before = sampled(7, {**INFO, "evicted_keys": 2}, cpu_seconds=1.0, now=100.0)
+    now = sampled(7, INFO, cpu_seconds=2.0, now=110.0)
+    assert measured({**INFO, "role": "master"}, now, before) == {
+        "CurrConnections": 3.0,
+        "DatabaseMemoryUsagePercentage": 25.0,
+        "EngineCPUUtilization": 10.0,
+        "Evictions": 3.0,
+        "AuthenticationFailures": 0.0,
+    }
+
+
+def test_a_server_that_was_started_again_is_measured_from_its_start_and_a_replica_tells_its_lag() -> None:
+    before, now = sampled(7, INFO, 1.0, 100.0), sampled(8, {**INFO, "evicted_keys": 0}, 0.1, 110.0)
+    replica = {**INFO, "role": "slave", "master_last_io_seconds_ago": 2}
+    assert measured(replica, now, before).keys() == {
+        "CurrConnections",
+        "DatabaseMemoryUsagePercentage",
+        "ReplicationLag",
+    }
 
 
 def test_without_a_server_it_is_told_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
