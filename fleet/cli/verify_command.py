@@ -34,7 +34,7 @@ def command(
     ] = None,
     send: Annotated[
         bool,
-        typer.Option("--send-test-alert", help="Force one alarm, and prove that its message is delivered (AWS only)."),
+        typer.Option("--send-test-alert", help="Force one alarm, and prove that its message is delivered."),
     ] = False,
 ) -> None:
     """Compare an environment with the catalog, and score its readiness; exit 1 where anything is wanting."""

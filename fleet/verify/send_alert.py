@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from catalog import names
 from fleet.deploy.stacks import clock
@@ -18,17 +19,20 @@ PUBLISHED_SECONDS = 90
 # Metrics of SNS come by the minute, and some minutes late.
 DELIVERED_SECONDS = 600
 LOOK_SECONDS = 5.0
+_HERE = ("127.0.0.1", "localhost", "::1")
 
 
 def send_test_alert(scope: Scope, step: Step) -> list[Check]:
     """Put one alarm into ALARM and see CloudWatch publish and SNS deliver; the alarm then gets its state back.
 
     Raises:
-        InputError: Nothing is delivered there, or no service is enabled.
+        InputError: Nobody is there to whom anything is delivered, or no service is enabled.
     """
-    if not scope.claims_tasks:
+    if scope.account.is_local and not _somebody_listens(scope):
         raise InputError(
-            "the local AWS delivers no messages, so a test alert would prove nothing; try an environment in AWS"
+            "the local AWS delivers to HTTP subscribers on this machine alone, and there is none that has confirmed, so a test alert "
+            f"would prove nothing\n  subscribe one: aws sns subscribe --topic-arn {scope.topic_arn} --protocol http "
+            "--notification-endpoint http://127.0.0.1:PORT/"
         )
     if not scope.catalog.enabled:
         raise InputError("no service is enabled, so there is no alarm to force")
@@ -54,6 +58,17 @@ def send_test_alert(scope: Scope, step: Step) -> list[Check]:
         return checks.made
     finally:
         cloudwatch.set_alarm_state(AlarmName=alarm, StateValue=found[0]["StateValue"], StateReason=REASON)
+
+
+def _somebody_listens(scope: Scope) -> bool:
+    """Tell whether a subscriber on this machine has confirmed."""
+    pages = scope.account.sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=scope.topic_arn)
+    return any(
+        urlsplit(one["Endpoint"]).hostname in _HERE and one["SubscriptionArn"].startswith("arn:")
+        for page in pages
+        for one in page["Subscriptions"]
+        if one["Protocol"] in {"http", "https"}
+    )
 
 
 def _wait(seconds: float, look: Callable[[], str | None]) -> str | None:

@@ -11,8 +11,14 @@ from typing import Any
 
 import pytest
 
+from catalog import load_catalog, load_environment, names
+from fleet.account import local_account
+from fleet.local.server import RunningServer
+from fleet.verify import send_alert
+from fleet.verify.scope import Scope
 from tests.alert_receiver import AlertReceiver, alert_receiver
-from tests.integration.local_aws_process import LocalAwsProcess
+from tests.integration.local_aws_process import ROOT, LocalAwsProcess
+from tests.unit.fleet.quiet import Notes
 
 pytestmark = pytest.mark.integration
 MINUTE_SECONDS = 0.5
@@ -139,6 +145,23 @@ def test_what_does_not_arrive_raises_the_alarm_of_the_topic_at_the_other_one(acc
         broken.statuses[:] = [500] * 20
         account.sns.publish(TopicArn=topic, Message="{}")
         assert fallback.notification("ALARM", "undelivered").alarm["Trigger"]["Namespace"] == "AWS/SNS"
+
+
+def test_a_test_alert_proves_the_way_to_a_subscriber_on_this_machine(
+    server: LocalAwsProcess, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send_alert, "LOOK_SECONDS", 0.1)
+    told = server.address()
+    running = RunningServer(told["endpoint"], told["region"], told["account"], told["pid"])
+    scope = Scope(load_catalog(ROOT / "service_catalog.yaml"), load_environment("local"), local_account(running))
+    forced = names.alarm(scope.catalog.enabled[0].name, "cpu-high", "local")
+    with alert_receiver() as receiver:
+        topic = account.topic(names.alerts_topic("local"), receiver)
+        account.alarm(forced, topic, "AWS/ECS", "CPUUtilization", {"ServiceName": "s"})
+        receiver.notification("OK", forced)
+        checks = send_alert.send_test_alert(scope, Notes())
+        receiver.notification("ALARM", forced)
+    assert [(check.id, check.status) for check in checks] == [("alert.published", "ok"), ("alert.delivered", "ok")]
 
 
 def test_when_the_plane_leaves_no_alarm_claims_to_know(account: Account, plane: Plane) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,8 +56,32 @@ def test_one_that_nobody_got_is_found(right: RightAccount, monkeypatch: pytest.M
     assert found == {"alert.delivered": "not delivered"}
 
 
-def test_the_local_aws_proves_nothing_and_says_so(right: RightAccount) -> None:
+def test_the_local_aws_proves_nothing_to_nobody_and_says_so(right: RightAccount) -> None:
     before = state(right)
-    with pytest.raises(InputError, match="would prove nothing"):
+    with pytest.raises(InputError, match="would prove nothing\n  subscribe one: aws sns subscribe"):
         send_test_alert(Scope(catalog(), environment(), WithoutTasks(right.session, ACCOUNT)), Notes())
     assert state(right) == before
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "arn", "listens"),
+    [
+        ("http://127.0.0.1:9/", f"{TOPIC}:1", True),
+        ("http://127.0.0.1:9/", "PendingConfirmation", False),
+        ("https://events.example.com/", f"{TOPIC}:1", False),
+    ],
+)
+def test_only_who_has_confirmed_on_this_machine_is_somebody(
+    right: RightAccount, monkeypatch: pytest.MonkeyPatch, endpoint: str, arn: str, *, listens: bool
+) -> None:
+    subscription = {"Protocol": endpoint.partition(":")[0], "Endpoint": endpoint, "SubscriptionArn": arn}
+    local = WithoutTasks(right.session, ACCOUNT)
+    monkeypatch.setattr(
+        local.sns, "get_paginator", lambda _: SimpleNamespace(paginate=lambda **_: [{"Subscriptions": [subscription]}])
+    )
+    scope = Scope(catalog(), environment(), local)
+    if listens:
+        assert send_test_alert(scope, Notes())[0].status == "ok"
+    else:
+        with pytest.raises(InputError):
+            send_test_alert(scope, Notes())
