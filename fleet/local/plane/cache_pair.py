@@ -189,6 +189,8 @@ class CachePair:
             "tls-replication yes",
             'save ""',
             "appendonly no",
+            # A title of its own is written over the variables, the mark among them by which a killed plane's processes are found.
+            "set-proc-title no",
             f"dir {quoted(server.folder)}",
             f"maxmemory {MEMORY_MIB}mb",
             "maxmemory-policy volatile-lru",
