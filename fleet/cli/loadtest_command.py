@@ -165,7 +165,8 @@ def _print(found: Result) -> None:
         if not judgement.good:
             result(f"{styled('missed', 'red')}: {judgement.told()}")
     for why in found.spoiled_by:
-        result(f"{styled('spoiled', 'yellow')}: {why}; more --workers, or a quieter machine")
+        effect = "all was met in spite of it" if found.passed else "more --workers, or a quieter machine"
+        result(f"{styled('late', 'yellow')}: {why}; {effect}")
     if found.measured.was_stopped:
         result(f"{styled('stopped', 'red')}: it was ended before its time")
     met = sum(judgement.good for judgement in found.judgements)

@@ -56,7 +56,7 @@ def page(result: Result) -> str:
     parts = [
         f"<h1>{escape(title)} {verdict}</h1>",
         f'<p class="dim">{escape(_told(result.plan))}.</p>',
-        *(f'<p class="bad">Spoiled: {escape(why)}.</p>' for why in result.spoiled_by),
+        *(f'<p class="bad">Late: {escape(why)}.</p>' for why in result.spoiled_by),
         *(['<p class="bad">It was ended before its time.</p>'] if result.measured.was_stopped else []),
         _tiles(plain),
         f'<div class="plots">{"".join(_plots(result))}</div>',
