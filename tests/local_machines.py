@@ -155,6 +155,12 @@ class LocalMachines:
         rows: list[dict[str, Any]] = self.status("cache")["rows"]
         return sorted(rows, key=lambda row: bool(row["detail"] == "replica"))
 
+    def leading_member(self) -> str:
+        """Return the node that leads the cache, as ElastiCache tells it."""
+        (group,) = self.account.elasticache.describe_replication_groups()["ReplicationGroups"]
+        nodes = group["NodeGroups"][0]["NodeGroupMembers"]
+        return next(node["CacheClusterId"] for node in nodes if node.get("CurrentRole") == "primary")
+
     def routes(self, node: str) -> set[str]:
         """Return the nodes that a node has routes to."""
         address = f"http://127.0.0.1:{self.places.nodes[node].monitor}/routez"

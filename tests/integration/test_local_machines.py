@@ -201,6 +201,7 @@ def test_the_cache_fails_over_to_its_replica_with_what_it_holds(
     with cache("shop", PASSWORD) as mine:
         assert mine.get("shop:kept") == how.name
     until(lambda: all(row["health"] == "healthy" for row in world.cache_rows()), "the first was back as the replica")
+    until(lambda: world.leading_member() == f"fleet-00{replica['name'][-1]}", "ElastiCache told who leads")
 
 
 @pytest.mark.usefixtures("cache")

@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class CacheUser:
         return ["reset", *self.access.split(), *(f"#{password}" for password in self.passwords)]
 
 
-@dataclass
+@dataclass(eq=False)
 class Server:
     """One of the two."""
 
@@ -83,12 +83,19 @@ class CachePair:
     processes: Processes
     users: tuple[CacheUser, ...] = ()
     failovers: int = 0
+    on_failover: Callable[[int], None] = lambda _: None
+    """Told which of the servers leads now."""
     _password: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.primary, self.replica = self.servers
         self._forwarder = Forwarder(self.endpoint, None)
+
+    @property
+    def primary_index(self) -> int:
+        """Which of the servers leads."""
+        return self.servers.index(self.primary)
 
     async def run(self) -> None:
         """Keep both running until cancelled."""
@@ -141,6 +148,7 @@ class CachePair:
         self.primary, self.replica = self.replica, self.primary
         self.failovers += 1
         self._forwarder.turn(self.primary.port)
+        self.on_failover(self.primary_index)
         _log.warning("the cache failed over to %s", self.primary.name)
 
     async def _start(self, server: Server, primary: Server | None) -> None:

@@ -51,7 +51,8 @@ class CachePart:
         addresses = {"CACHE_ENDPOINT": places.cache_endpoint, "SSL_CERT_FILE": str(certificate)}
         plane.addresses.update(addresses)
         plane.beat.setdefault("function_variables", {}).update(addresses)
-        plane.beat[NAME] = {"endpoint": places.cache_endpoint}
+        plane.beat[NAME] = {"endpoint": places.cache_endpoint, "primary": self._pair.primary_index}
+        self._pair.on_failover = lambda primary: plane.beat[NAME].update(primary=primary)
         plane.control.register("cache-users", self._set_users)
         plane.signals[NAME] = self.signal
 

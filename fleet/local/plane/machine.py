@@ -82,7 +82,10 @@ class UserData:
         env, boot, disk = _AGENT_ENV.search(text), _BOOT.search(text), _DISK.search(text)
         if env is None or boot is None or disk is None:
             raise NoMachineError("the user data take no slot, write no agent.env or boot no agent")
-        return cls(env[2], boot[0], disk[1])
+        read = cls(env[2], boot[0], disk[1])
+        if missing := {"BUCKET", "ENVIRONMENT"} - read.variables.keys():
+            raise NoMachineError(f"agent.env does not say {', '.join(sorted(missing))}")
+        return read
 
     @property
     def variables(self) -> Mapping[str, str]:

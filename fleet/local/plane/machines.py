@@ -145,28 +145,33 @@ class Machines:
 
     async def _add(self, account: Account, node: str, instance: str) -> None:
         user_data = UserData.read(await asyncio.to_thread(_user_data, account, instance))
-        await asyncio.to_thread(self._see_to_place, account, node, user_data)
+        if not await asyncio.to_thread(self._see_to_place, account, node, user_data):
+            return  # until the local AWS knows of this plane; it is looked at again with the next look
         await asyncio.to_thread(self._remove_disks, account)
         machine = Machine(node, instance, user_data, self._places, self._plane)
         self.machines[node] = machine
         machine.start()
 
-    def _see_to_place(self, account: Account, node: str, user_data: UserData) -> None:
-        """Have the configuration be for where the node stands here, where it was rendered for another place."""
-        bucket, environment = user_data.variables["BUCKET"], user_data.variables["ENVIRONMENT"]
-        s3 = account.s3
+    def _see_to_place(self, account: Account, node: str, user_data: UserData) -> bool:
+        """Have the configuration be for where the node stands here, where it was rendered for another place; tell whether it is."""
+        if self._is_placed(account, node, user_data):
+            return True
+        _log.info("%s is configured for another place: its configuration is rendered anew", node)
+        function = names.nats_function(user_data.variables["ENVIRONMENT"])
+        account.functions.invoke(FunctionName=function, Payload=json.dumps({"task": "place"}).encode())
+        return self._is_placed(account, node, user_data)
+
+    def _is_placed(self, account: Account, node: str, user_data: UserData) -> bool:
+        bucket, s3 = user_data.variables["BUCKET"], account.s3
         try:
             current = json.loads(s3.get_object(Bucket=bucket, Key="current.json")["Body"].read())
             key = current["configuration"][node]["key"]
             text = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
         except (s3.exceptions.ClientError, KeyError):
-            return  # the boot says so, and tries again
+            return True  # there is none yet: the boot says so, and tries again
         place = self._places.place(node)
         where = [f"{place.address}:{place.client_port}", place.pid_file, *map("tls://{}".format, place.routes.values())]
-        if not all(f'"{each}"' in text for each in where):
-            _log.info("%s is configured for another place: its configuration is rendered anew", node)
-            payload = json.dumps({"task": "place"}).encode()
-            account.functions.invoke(FunctionName=names.nats_function(environment), Payload=payload)
+        return all(f'"{each}"' in text for each in where)
 
     def _remove_disks(self, account: Account) -> None:
         """Remove the disks whose volume is no more."""

@@ -159,6 +159,7 @@ class _Service:
         self._units = units
         self._name = name
         self._keeper: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
         self._lock = asyncio.Lock()
         self.process: Process | None = None
         self.restarts = 0
@@ -174,6 +175,7 @@ class _Service:
                 self.process = await self._units._run(self._name, unit)  # noqa: SLF001
             except OSError as error:
                 return _FAILED, f"{self._name}: {error}"
+            self._stopping.clear()
             self._keeper = asyncio.create_task(self._keep(unit), name=f"keep {self._name}")
             return 0, ""
 
@@ -202,23 +204,31 @@ class _Service:
                 self.process = None
 
     async def _let_go(self) -> None:
+        """Have nobody start it again; not by a cancellation, which could lose a process that is being started."""
+        self._stopping.set()
         if self._keeper:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+            await self._keeper
 
     async def _keep(self, unit: Mapping[str, str]) -> None:
-        while self.process:
-            await self.process.exited
-            if unit.get("Restart") != "always":
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            while self.process:
+                ended = asyncio.ensure_future(self.process.exited)
+                await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+                if stopping.done():
+                    return
                 self.process = None
-                return
-            self.process = None
-            while self.process is None:
-                await asyncio.sleep(float(unit.get("RestartSec", "0.1")))
-                with contextlib.suppress(OSError):
-                    self.process = await self._units._run(self._name, unit)  # noqa: SLF001
-            self.restarts += 1
+                if unit.get("Restart") != "always":
+                    return
+                while self.process is None:
+                    await asyncio.wait([stopping], timeout=float(unit.get("RestartSec", "0.1")))
+                    if stopping.done():
+                        return
+                    with contextlib.suppress(OSError):
+                        self.process = await self._units._run(self._name, unit)  # noqa: SLF001
+                self.restarts += 1
+        finally:
+            stopping.cancel()
 
 
 def until_mid_minute(now: float, minute_seconds: float) -> float:

@@ -2,7 +2,7 @@
 
 moto 5.2.5 keeps users and lets nobody in. The plane is told of the users with the answer of the call that changed them, so that
 whoever proves a new password right afterwards finds it there; and again when a plane comes that was not told. It gets the checksums
-of passwords, which is what its server compares.
+of passwords, which is what its server compares. Which node leads, the plane tells.
 """
 
 from __future__ import annotations
@@ -46,6 +46,17 @@ def users() -> list[dict[str, Any]]:
     return found
 
 
+def _see(plane: DataPlane) -> None:
+    """Take over which node of a group leads."""
+    primary = plane.told.get("cache", {}).get("primary")
+    for by_region in list(elasticache_backends.values()):
+        for backend in list(by_region.values()):
+            for group in list(backend.replication_groups.values()):
+                for shard in group.node_groups if primary is not None and group.cluster_mode != "enabled" else ():
+                    for index, node in enumerate(shard["node_group_members"]):
+                        node["current_role"] = "primary" if index == primary else "replica"
+
+
 def _tell(plane: DataPlane) -> None:
     if not plane.told.get("cache"):
         return
@@ -65,7 +76,7 @@ def _tell(plane: DataPlane) -> None:
 
 def apply() -> None:
     """Tell the plane with each change, and with each beat of one that was not told."""
-    data_plane.on_beat.append(_tell)
+    data_plane.on_beat += [_see, _tell]
 
     @around(ElastiCacheResponse, "call_action")
     def call_action(original: Callable[..., Any], response: ElastiCacheResponse) -> Any:

@@ -187,6 +187,21 @@ def test_the_cache_is_told_of_its_users_with_the_answer_of_the_call_that_changed
     assert plane.of("cache-users")[-1]["users"][0]["access"] == "on ~shop:* -@all"
 
 
+def test_the_node_that_leads_is_the_one_that_the_plane_says(world: World, plane: FakePlane) -> None:
+    elasticache = world.client("elasticache")
+    elasticache.create_replication_group(
+        ReplicationGroupId="fleet", ReplicationGroupDescription="d", Engine="valkey", NumCacheClusters=2
+    )
+
+    def roles() -> list[str]:
+        (group,) = elasticache.describe_replication_groups()["ReplicationGroups"]
+        return [node["CurrentRole"] for node in group["NodeGroups"][0]["NodeGroupMembers"]]
+
+    assert roles() == ["primary", "replica"]
+    plane.beat(cache={"endpoint": "localhost:1", "primary": 1})
+    assert roles() == ["replica", "primary"]
+
+
 def test_a_plane_that_comes_later_is_told_with_its_first_beat(world: World, plane: FakePlane) -> None:
     assert world
     assert not plane.of("cache-users")
