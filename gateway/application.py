@@ -13,7 +13,7 @@ from gateway.cors import Cors
 from gateway.events import Feed, stream
 from gateway.exchange import Exchange, GoneError, Receive, Response, Scope, Send
 from gateway.limits import Places, Rates
-from gateway.mapping import UnwritableError, json_path, reply_json, request_message
+from gateway.mapping import UnwritableError, json_path, request_message, written
 from gateway.problems import Problem, of_call
 from gateway.routes import Route, Routes
 from gateway.settings import GatewaySettings
@@ -92,6 +92,7 @@ class Gateway:
             if exchange.method == "OPTIONS":
                 response = self._options(exchange)
             elif (page := self._pages.get(exchange.raw_path)) is not None:
+                self._rates.take(self._address(exchange))
                 response = self._page(exchange, page)
             else:
                 route, values = self._routes.find(exchange.method, exchange.raw_path)
@@ -139,7 +140,7 @@ class Gateway:
             if not (route.is_read or route.is_open or VERIFIER.roles & route.allow):
                 raise Problem("forbidden", "the verifier reads; this route changes something")
             return VERIFIER, VERIFIER.id
-        caller = f"address:{exchange.address(self._settings.trusted_proxies)}"
+        caller = self._address(exchange)
         if route.is_open:
             self._rates.take(caller)
             return NOBODY, caller
@@ -159,6 +160,10 @@ class Gateway:
         caller = f"principal:{principal.id}"
         self._rates.take(caller)
         return principal, caller
+
+    def _address(self, exchange: Exchange) -> str:
+        """Return the name by which the bounds know a caller that nobody knows."""
+        return f"address:{exchange.address(self._settings.trusted_proxies)}"
 
     def _check_owner(self, message: object, route: Route, principal: Principal) -> None:
         """See that a caller whose roles let it act for itself alone does so; a field that it left out is filled in.
@@ -207,7 +212,7 @@ class Gateway:
         except CallError as error:
             raise of_call(error, lambda field: json_path(kind, field)) from error
         try:
-            return reply_json(reply)
+            return await written(reply)
         except UnwritableError as error:
             _log.warning("an answer has no form in JSON", extra={"subject": endpoint.subject, "why": str(error)})
             raise Problem("bad-gateway") from error

@@ -6,7 +6,9 @@ for developers of protobuf. So a body that was refused is looked through once mo
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, cast
@@ -21,6 +23,9 @@ from sdk import Violation
 
 _WELL_KNOWN = "google.protobuf."
 _MOST_FAULTS = 20
+_MOST_VALUES = 10_000
+"""More in one body would hold up everybody else: the library takes some microseconds for each."""
+_LARGE_BYTES = 32 * 2**10
 _LONGEST_SHOWN = 60
 # Whatever keeps the library from taking a value; it does not always say so by its own exception.
 _REFUSALS = (json_format.ParseError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
@@ -73,6 +78,15 @@ def reply_json(message: Message) -> bytes:
     return _encode(plain).encode()
 
 
+async def written(message: Message) -> bytes:
+    """Return a message as JSON, like `reply_json`; a large one is written in a thread, since it takes long enough to hold up everybody.
+
+    Raises:
+        UnwritableError: JSON has no form for what a service put there.
+    """
+    return await asyncio.to_thread(reply_json, message) if message.ByteSize() > _LARGE_BYTES else reply_json(message)
+
+
 def json_path(kind: type[Message], path: str) -> str:
     """Return the path of a field, as a service writes it, in the names of JSON: `position.region_id` is `position.regionId`."""
     parts: list[str] = []
@@ -89,7 +103,7 @@ def _from_body(body: bytes) -> dict[str, Any]:
     if not body:
         return {}
     try:
-        fields = json.loads(body.decode(), parse_constant=_no_constant, object_pairs_hook=_unique)
+        fields = json.loads(body.decode(), parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unique)
     except UnicodeDecodeError as error:
         raise Problem("malformed", f"the body is not UTF-8, at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -102,7 +116,27 @@ def _from_body(body: bytes) -> dict[str, Any]:
         raise Problem("malformed", f"the body is not JSON: {_shortened(str(error))}") from None
     if not isinstance(fields, dict):
         raise Problem("malformed", f"the body is {_kind_of(fields)}; it must be a JSON object")
+    _check_number_of_values(fields)
     return fields
+
+
+def _check_number_of_values(fields: dict[str, Any]) -> None:
+    found, within = 0, list[dict[str, Any] | list[Any]]([fields])
+    while within:
+        each = within.pop()
+        found += len(each)
+        if found > _MOST_VALUES:
+            raise Problem("too-large", f"a body has at most {_MOST_VALUES} values")
+        within += (
+            value for value in (each.values() if isinstance(each, dict) else each) if isinstance(value, dict | list)
+        )
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):  # the library takes it where any JSON is taken, and could never write it again
+        raise ValueError(f"{text} is more than a number holds")
+    return value
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -235,7 +269,7 @@ def expectation(field: FieldDescriptor) -> str:
         return {
             f"{_WELL_KNOWN}Timestamp": "a time such as 2026-01-31T12:00:00Z",
             f"{_WELL_KNOWN}Duration": "a duration in seconds such as 1.5s",
-            f"{_WELL_KNOWN}Struct": "an object, nested less than 100 deep",
+            f"{_WELL_KNOWN}Struct": "an object of whole characters and 64-bit numbers, nested less than 100 deep",
         }.get(field.message_type.full_name, f"a {field.message_type.name}")
     if field.enum_type is not None:
         return "one of " + ", ".join(value.name for value in field.enum_type.values)

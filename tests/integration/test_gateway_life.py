@@ -89,6 +89,9 @@ async def test_a_caller_that_comes_too_often_is_told_when_to_come_back(served: W
             for number in range(4)
         ]
         assert [answer.status_code for answer in guesses] == [401, 401, 401, 429]
+        seen = {"X-Forwarded-For": "8.8.8.8"}
+        documents = [await http.get("/openapi.json", headers=seen) for _ in range(4)]
+        assert [answer.status_code for answer in documents] == [200, 200, 200, 429]
 
 
 async def test_while_nats_is_away_every_request_is_a_503_at_once_and_then_all_is_well(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
 from google.protobuf import json_format
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.mapping import json_path, reply_json, request_message
+from gateway.mapping import json_path, reply_json, request_message, written
 from gateway.problems import Problem
 from proto.generated.gaming.game.v1.quest_pb2 import QuestProgress
 from proto.generated.gaming.game.v1.session_pb2 import StartSessionRequest
@@ -92,6 +94,7 @@ class TestBody:
             (b'{"a": 1, "a": 2}', "'a' is there twice"),
             (b'{"expectedRevision": NaN}', "NaN is no number of JSON"),
             (b'{"expectedRevision": ' + b"9" * 5000 + b"}", "the body is not JSON"),
+            (b'{"value": {"a": -1e999}}', "-1e999 is more than a number holds"),
             (b"[" * 200_000, "the body is nested too deeply"),
         ],
     )
@@ -104,8 +107,21 @@ class TestBody:
         body = b'{"value": {"a": ' + b"[" * 300 + b"]" * 300 + b"}}"
         assert refusal(PutStateRequest, body)[:2] == (
             422,
-            {"value": "is an object; it must be an object, nested less than 100 deep"},
+            {
+                "value": "is an object; it must be an object of whole characters and 64-bit numbers, nested less than 100 deep"
+            },
         )
+
+    @pytest.mark.parametrize("values", ["0," * 400_000 + "0", "[0,0]," * 5_000 + "0", '{"a":0},' * 9_000 + "0"])
+    def test_with_more_values_than_are_read_in_passing_is_a_413(self, values: str) -> None:
+        status, faults, detail = refusal(PutStateRequest, f'{{"value": {{"a": [{values}]}}}}'.encode())
+        assert (status, faults, detail) == (413, {}, "a body has at most 10000 values")
+
+    def test_may_have_many_values(self) -> None:
+        body = f'{{"value": {{"a": [{"0," * 9_990} 0]}}}}'.encode()
+        message = request_message(PutStateRequest, {}, b"", body)
+        assert isinstance(message, PutStateRequest)
+        assert len(message.value["a"]) == 9_991  # type: ignore[arg-type]  # a list it is
 
     def test_half_a_character_is_a_422(self) -> None:
         assert refusal(PutStateRequest, b'{"key": "\\ud800"}')[:2] == (422, {"key": 'is "\\ud800"; it must be text'})
@@ -175,6 +191,19 @@ def test_a_reply_has_every_field_and_64_bits_as_text() -> None:
         "pageSize": 0,
         "pageToken": "",
     }
+
+
+async def test_a_large_reply_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[bool] = []
+
+    def noted(message: Message) -> bytes:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return reply_json(message)
+
+    monkeypatch.setattr("gateway.mapping.reply_json", noted)
+    small, large = ListStateRequest(player_id="p"), ListStateRequest(player_id="p" * 100_000)
+    assert [json.loads(await written(each))["playerId"] for each in (small, large)] == ["p", "p" * 100_000]
+    assert threads == [True, False]
 
 
 @pytest.mark.parametrize("name", message_names())
