@@ -102,7 +102,9 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._head_bytes > self.bounds.max_header_bytes or len(self.headers) >= _MOST_HEADERS:
             self._refusal = self._too_large()
             raise ValueError
-        super().on_header(name, value)
+        if self._in_head:
+            super().on_header(name, value)
+        # What follows a chunked body is no header: uvicorn would put it among them, for who calls and from where to be read from.
 
     def on_headers_complete(self) -> None:
         """Begin to answer."""

@@ -132,6 +132,14 @@ async def test_a_body_in_pieces_is_one_body(process: Gateway) -> None:
     assert statuses(answer) == [200], answer
 
 
+async def test_what_follows_a_body_is_no_header(process: Gateway) -> None:
+    trailer = b"0\r\nX-Request-Id: forged\r\nX-Api-Key: forged\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n"
+    framing = b"X-Request-Id: mine\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    answer = await exchanged(process, PUT + framing + b"2\r\n{}\r\n" + trailer)
+    assert statuses(answer) == [200], answer
+    assert b"x-request-id: mine\r\n" in answer
+
+
 async def test_a_body_without_an_end_is_a_413(process: Gateway) -> None:
     piece = b"10000\r\n" + b" " * 65_536 + b"\r\n"
     answer = await exchanged(process, PUT + b"Transfer-Encoding: chunked\r\n\r\n", *[piece] * 20)
