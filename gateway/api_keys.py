@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 _LONGEST = 256
 
 
@@ -37,7 +38,7 @@ class ApiKeys:
         """
         try:
             keys = tuple(
-                ApiKey(str(entry["id"]), _digest(entry["sha256"]), frozenset(map(str, _list(entry["roles"]))))
+                ApiKey(_id(entry["id"]), _digest(entry["sha256"]), frozenset(map(str, _list(entry["roles"]))))
                 for entry in _list(json.loads(text))
             )
         except (ValueError, KeyError, TypeError):
@@ -58,6 +59,12 @@ class ApiKeys:
             if hmac.compare_digest(digest, key.digest):
                 found = key
         return found if len(text) <= _LONGEST else None
+
+
+def _id(text: object) -> str:
+    if not isinstance(text, str) or not _ID.fullmatch(text):  # it stands in a header
+        raise ValueError("no identifier")
+    return text
 
 
 def _digest(text: object) -> bytes:

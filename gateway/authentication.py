@@ -33,6 +33,8 @@ JWT_SECONDS = 60.0
 """For how long a JWT that held is not checked again."""
 TOKEN_SECONDS = 5.0
 """For how long a token of auth-nats is not asked about again: so long it still holds here after it was taken back."""
+REFUSED_SECONDS = 5.0
+"""For how long at most a token that does not hold is not looked at again: its key may just not be known here yet."""
 _DOES_NOT_HOLD = "the token does not hold: it is not ours, is over, or was taken back"
 
 
@@ -101,7 +103,7 @@ class JwtVerifier:
             return None
         except KeysUnavailableError:
             raise Problem("unavailable", "tokens cannot be checked now", retry_after_seconds=5) from None
-        return _principal(claims["sub"], _roles(claims, self._roles_claim), claims["exp"] - time.time())
+        return _principal(claims["sub"], _roles(claims, self._roles_claim), int(claims["exp"]) - time.time())
 
 
 class AskingVerifier:
@@ -160,7 +162,7 @@ class RememberingVerifier:
     async def _ask(self, key: bytes, token: str) -> Principal | None:
         principal = await self._inner.verify(token)
         now = self._clock()
-        holds = principal.seconds if principal else float("inf")
+        holds = principal.seconds if principal else REFUSED_SECONDS
         self._known[key] = (principal, now + min(self._seconds, holds), now + holds)
         self._known.move_to_end(key)
         if len(self._known) > _REMEMBERED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import logging
 import time
@@ -74,7 +75,8 @@ class KeySet:
         if not self._source.startswith("{"):
             is_old = now - self._read >= REFRESH_SECONDS
             wait = UNKNOWN_KEY_SECONDS if self._keys else 1.0
-            if (is_old or key_id not in self._keys) and now - self._tried >= wait:
+            is_reading = self._reading is not None and not self._reading.done()
+            if (is_old or key_id not in self._keys) and now - self._tried >= wait and not is_reading:
                 self._tried = now
                 self._reading = asyncio.create_task(self._refresh())
             # A known key does not wait for the next reading.
@@ -87,7 +89,7 @@ class KeySet:
     async def _refresh(self) -> None:
         try:
             self._take(await asyncio.to_thread(self._fetch))
-        except (OSError, ValueError, ConfigurationError) as error:
+        except (OSError, http.client.HTTPException, ValueError, ConfigurationError) as error:
             _log.warning(
                 "the keys of GATEWAY_JWKS cannot be read; the last ones hold for now", extra={"why": str(error)}
             )

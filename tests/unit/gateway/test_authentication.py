@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from gateway.api_keys import ApiKeys
-from gateway.authentication import Authenticator, JwtVerifier, Principal, RememberingVerifier
+from gateway.authentication import REFUSED_SECONDS, Authenticator, JwtVerifier, Principal, RememberingVerifier
 from gateway.jwks import REFRESH_SECONDS, STALE_SECONDS, UNKNOWN_KEY_SECONDS, KeySet, KeysUnavailableError
 from gateway.problems import Problem
 from sdk import ConfigurationError
@@ -138,6 +138,9 @@ class TestJwt:
         assert principal is not None
         assert principal.roles == {"player"}
 
+    async def test_may_write_its_end_as_text(self) -> None:
+        assert await verifier().verify(token(exp=str(2**40))) is not None
+
     async def test_may_have_its_roles_deep_inside_or_as_words(self) -> None:
         deep = await verifier(roles_claim="realm.roles").verify(
             token(realm={"roles": ["admin", 3, "No Role", "anonymous"]})
@@ -189,6 +192,25 @@ class TestKeySet:
         with pytest.raises(KeysUnavailableError):
             await keys.get("ES256")
 
+    async def test_one_reading_is_under_way_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock, keys_come, readings = Clock(), threading.Event(), list[int]()
+
+        def fetch(_: KeySet) -> bytes:
+            readings.append(1)
+            keys_come.wait(10)
+            return key_set().encode()
+
+        monkeypatch.setattr(KeySet, "_fetch", fetch)
+        keys = KeySet("/keys", clock)
+        asking = []
+        for _ in range(5):
+            asking.append(asyncio.create_task(keys.get("ES256")))
+            await asyncio.sleep(0)
+            clock.now += UNKNOWN_KEY_SECONDS
+        keys_come.set()
+        assert None not in await asyncio.gather(*asking)
+        assert readings == [1]
+
     async def test_keys_that_cannot_be_read_are_a_503_and_no_401(self, tmp_path: Path) -> None:
         checks = JwtVerifier(KeySet(str(tmp_path / "none")), issuer=ISSUER, audience=AUDIENCE)
         with pytest.raises(Problem) as caught:
@@ -233,6 +255,9 @@ class TestKeysByHttps:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                if self.path == "/nonsense":
+                    self.wfile.write(b"nonsense\r\n\r\n")
+                    return
                 self.send_response(302 if self.path == "/away" else 200)
                 self.send_header("Location", "/keys")
                 self.end_headers()
@@ -256,6 +281,10 @@ class TestKeysByHttps:
     async def test_nobody_leads_the_gateway_elsewhere(self, server: int) -> None:
         with pytest.raises(KeysUnavailableError):
             await KeySet(f"https://localhost:{server}/away").get("ES256")
+
+    async def test_an_answer_that_is_no_http_is_no_fault_of_the_gateway(self, server: int) -> None:
+        with pytest.raises(KeysUnavailableError):
+            await KeySet(f"https://localhost:{server}/nonsense").get("ES256")
 
     async def test_a_server_of_another_name_is_not_believed(self, server: int) -> None:
         with pytest.raises(KeysUnavailableError):
@@ -298,6 +327,14 @@ class TestMemory:
         clock.now += 5.0
         await remembers.verify("t")
         assert inner.tokens == ["t", "t"]
+
+    async def test_of_what_does_not_hold_is_short_whatever_is_remembered(self) -> None:
+        clock, inner = Clock(), Asked(None)
+        remembers = RememberingVerifier(inner, 60.0, clock)
+        await remembers.verify("t")
+        inner.principal = Principal("p-1", frozenset())  # its key was read meanwhile
+        clock.now += REFUSED_SECONDS
+        assert await remembers.verify("t") is not None
 
     async def test_never_outlives_the_token(self) -> None:
         clock, inner = Clock(), Asked(Principal("p-1", frozenset(), seconds=2.0))
@@ -391,6 +428,8 @@ class TestApiKeys:
             "[3]",
             '[{"id": "a", "sha256": "the-key-itself", "roles": ["x"]}]',
             '[{"id": "a", "sha256": 3, "roles": []}]',
+            json.dumps([{"id": "a\r\nPrincipal-Roles: admin", "sha256": "0" * 64, "roles": ["x"]}]),
+            json.dumps([{"id": "", "sha256": "0" * 64, "roles": ["x"]}]),
         ],
     )
     def test_what_is_no_list_of_hashed_keys_is_refused_without_a_word_of_it(self, text: str) -> None:
