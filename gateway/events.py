@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 _ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 _RETRY_MILLISECONDS = 2000
 _ID_FIELD = "event_id"
+_TAKEN_BYTES = 64 * 2**10
+_MOST_BYTES = 4 * 2**20
+"""That are remembered, and as much again may wait for a caller: events are small, and need not be."""
 END_OF_STREAM = "the stream ends here; connect again to hear on"
 
 
@@ -37,6 +40,7 @@ class Listener:
 
     def __init__(self, waiting: int) -> None:
         self._frames: deque[bytes] = deque()
+        self._bytes = 0
         self._waiting = waiting
         self._has_news = asyncio.Event()
         self.ended = ""
@@ -46,11 +50,12 @@ class Listener:
         """Add an event; one that is too much ends the stream, since a hole in it would pass unseen."""
         if self.ended:
             return
-        if len(self._frames) >= self._waiting:
+        if len(self._frames) >= self._waiting or self._bytes + len(frame) > 2 * _MOST_BYTES:
             self._frames.clear()
             self.end("slow")
             return
         self._frames.append(frame)
+        self._bytes += len(frame)
         self._has_news.set()
 
     def end(self, reason: str) -> None:
@@ -59,7 +64,10 @@ class Listener:
         self._has_news.set()
 
     async def take(self, seconds: float) -> bytes:
-        """Return all events that wait, and wait for the first; nothing where none came in that time, or no more will."""
+        """Return events that wait, as many as are sent at a time, and wait for the first.
+
+        Nothing is returned where none came in that time, or no more will.
+        """
         if not self._frames and not self.ended:
             try:
                 async with asyncio.timeout(seconds):
@@ -67,9 +75,12 @@ class Listener:
             except TimeoutError:
                 return b""
         self._has_news.clear()
-        taken = b"".join(self._frames)
-        self._frames.clear()
-        return taken
+        taken, size = [], 0
+        while self._frames and size < _TAKEN_BYTES:
+            taken.append(self._frames.popleft())
+            size += len(taken[-1])
+        self._bytes -= size
+        return b"".join(taken)
 
 
 class Feed:
@@ -89,6 +100,7 @@ class Feed:
         self._instance = uuid.uuid4().hex[:8]
         self._number = 0
         self._last: OrderedDict[str, bytes] = OrderedDict()
+        self._bytes = 0
         self._listeners: set[Listener] = set()
         self.is_heard = False
         """Whether NATS gives us the events."""
@@ -100,6 +112,7 @@ class Feed:
             CallError: NATS does not let us.
         """
         await client.subscribe(self._event.subject, self.hear)
+        client.add_reconnect_listener(self.interrupt)
         self.is_heard = True
 
     def join(self, last_event_id: str = "") -> Listener:
@@ -112,9 +125,7 @@ class Feed:
                 for missed in known[known.index(last_event_id) + 1 :]:
                     listener.put(self._last[missed])
             else:
-                listener.put(
-                    named("gap", "events may have been missed: the last one that was heard is no longer known here")
-                )
+                listener.put(_GAP)
         self._listeners.add(listener)
         return listener
 
@@ -126,6 +137,13 @@ class Feed:
         """End the streams of all callers."""
         for listener in self._listeners:
             listener.end("end")
+
+    def interrupt(self) -> None:
+        """Tell everyone that events may have been missed, and give none again across the hole: NATS was away, and keeps nothing."""
+        self._last.clear()
+        self._bytes = 0
+        for listener in self._listeners:
+            listener.put(_GAP)
 
     async def hear(self, delivery: Delivery) -> None:
         """Give an event to all callers who listen."""
@@ -141,8 +159,9 @@ class Feed:
             return  # told twice
         frame = b"id: %b\ndata: %b\n\n" % (identifier.encode(), text)
         self._last[identifier] = frame
-        if len(self._last) > self._remembered:
-            self._last.popitem(last=False)
+        self._bytes += len(frame)
+        while len(self._last) > self._remembered or self._bytes > _MOST_BYTES:
+            self._bytes -= len(self._last.popitem(last=False)[1])
         for listener in self._listeners:
             listener.put(frame)
 
@@ -157,6 +176,9 @@ class Feed:
 def named(name: str, text: str) -> bytes:
     """Return an event of the gateway's own."""
     return f"event: {name}\ndata: {text}\n\n".encode()
+
+
+_GAP = named("gap", "events may have been missed: they were not heard here, or are no longer known")
 
 
 async def stream(

@@ -125,7 +125,7 @@ class NATSClient:
             settings.certificates,
             prepare=self._subscribe_all,
             on_refusal=self._refused,
-            on_reconnect=self.metrics.reconnected,
+            on_reconnect=self._reconnected,
         )
         self._pipeline = Pipeline(
             breakers=self.breakers,
@@ -137,6 +137,7 @@ class NATSClient:
         )
         self._instance = uuid.uuid4().hex
         self._subscriptions: list[Subscription] = []
+        self._reconnect_listeners: list[Callable[[], object]] = [self.metrics.reconnected]
         self.draining = asyncio.Event()
         """Set as soon as `drain` begins."""
 
@@ -492,6 +493,14 @@ class NATSClient:
             raise ConfigurationError(
                 f"the contract of {self.settings.service} has no {what} {name}; it has: {', '.join(sorted(known)) or 'none'}"
             )
+
+    def add_reconnect_listener(self, listener: Callable[[], object]) -> None:
+        """Call something whenever NATS was lost and is found again: what was published meanwhile was not heard here."""
+        self._reconnect_listeners.append(listener)
+
+    def _reconnected(self) -> None:
+        for listener in self._reconnect_listeners:
+            listener()
 
     async def _subscribe_all(self, connection: Connection) -> None:
         """Subscribe on a new connection what is subscribed on the old one."""

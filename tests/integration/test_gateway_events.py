@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from proto.generated.gaming.infrastructure.v1.event_pb2 import Event
 from sdk import NATSClient
-from tests.gateway_world import WAIT_SECONDS, Gateway, World, gateway, key, world
+from tests.gateway_world import VERIFIER_KEY, WAIT_SECONDS, Gateway, World, gateway, key, world
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -31,7 +31,7 @@ def nats(tmp_path_factory: pytest.TempPathFactory, fleet_bucket: Path) -> Iterat
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def process(nats: World, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     log = tmp_path_factory.mktemp("log") / "gateway.log"
-    limits = {"GATEWAY_MAX_STREAMS_A_CALLER": "2", "GATEWAY_HEARTBEAT_SECONDS": "0.1"}
+    limits = {"GATEWAY_MAX_STREAMS_A_CALLER": "2", "GATEWAY_HEARTBEAT_SECONDS": "0.1", "GATEWAY_WRITE_SECONDS": "60"}
     async with gateway(nats, log, **limits) as made:
         yield made
 
@@ -119,6 +119,35 @@ async def test_only_its_roles_may_listen_and_each_caller_so_often(process: Gatew
         async with listening(process), listening(process):
             third = await http.get(STREAM, headers=key("operator"))
         assert third.status_code == 429
+
+
+async def test_who_takes_events_too_slowly_is_told_so_and_holds_up_nobody(
+    process: Gateway, publisher: NATSClient
+) -> None:
+    # It reads nothing until all is published: more than the kernel takes for it, and than may wait.
+    reader, writer = await asyncio.open_connection("127.0.0.1", process.port, limit=1024)
+    try:
+        shown = f"Host: x\r\nConnection: close\r\nX-Api-Key: {VERIFIER_KEY}\r\n\r\n"
+        writer.write(f"GET {STREAM} HTTP/1.1\r\n{shown}".encode())
+        await reader.readuntil(b"retry: ")
+        async with listening(process) as other:
+            await other.event()
+            for number in range(50):
+                await publisher.publish(SUBJECT, Event(event_id=f"large-{number}", type="t" * 500_000))
+                assert (await other.message())["id"] == f"large-{number}"
+        async with asyncio.timeout(WAIT_SECONDS):
+            told = await reader.read()
+    finally:
+        writer.transport.abort()
+    assert b"event: slow\ndata: this caller is too slow" in told[-200:], told[-200:]
+
+
+async def test_after_nats_was_away_everyone_is_told_of_the_gap(process: Gateway, nats: World) -> None:
+    async with listening(process) as heard:
+        await heard.event()
+        nats.node.kill()
+        nats.node.start()
+        assert (await heard.message())["event"] == "gap"
 
 
 async def test_streams_end_with_a_word_when_the_gateway_stops(nats: World, tmp_path: Path) -> None:

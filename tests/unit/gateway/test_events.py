@@ -74,6 +74,43 @@ async def test_so_many_events_are_remembered() -> None:
     assert identifiers(gap) == []
 
 
+async def test_what_is_remembered_is_bounded_by_its_size_too() -> None:
+    made = feed(remembered=1000)
+    for number in range(20):
+        await made.hear(Delivered(EventMessage(event_id=f"e-{number}", type="t" * 2**19).SerializeToString()))  # type: ignore[arg-type]
+    listener, known = made.join("e-13"), list[str]()
+    while frames := await listener.take(0):
+        known += identifiers(frames)
+    assert known == [f"e-{number}" for number in range(14, 20)]
+    assert b"event: gap" in await made.join("e-0").take(0)
+
+
+async def test_what_waits_for_a_caller_is_bounded_by_its_size_too() -> None:
+    listener = Listener(1000)
+    for _ in range(9):
+        listener.put(b"a" * 2**20)
+    assert (await listener.take(0), listener.ended) == (b"", "slow")
+
+
+async def test_much_that_waits_is_taken_bit_by_bit() -> None:
+    listener = Listener(1000)
+    for _ in range(9):
+        listener.put(b"a" * 20_000)
+    assert [len(await listener.take(0)) for _ in range(4)] == [80_000, 80_000, 20_000, 0]
+
+
+async def test_a_hole_is_told_to_all_who_listen_and_to_all_who_come_back() -> None:
+    made = feed(waiting=10)
+    listener = made.join()
+    await tell(made, "a")
+    made.interrupt()
+    await tell(made, "b")
+    heard = await listener.take(0)
+    assert heard.index(b"id: a") < heard.index(b"event: gap") < heard.index(b"id: b")
+    assert b"event: gap" in await made.join("a").take(0)
+    assert identifiers(await made.join("b").take(0)) == []
+
+
 async def test_an_event_that_is_told_twice_is_heard_once() -> None:
     made = feed()
     listener = made.join()
