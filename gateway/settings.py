@@ -51,9 +51,9 @@ class GatewaySettings:
     """How long request line and headers may take to come."""
     body_seconds: float = field(default=20.0, metadata={"variable": "GATEWAY_BODY_SECONDS"})
     write_seconds: float = field(default=20.0, metadata={"variable": "GATEWAY_WRITE_SECONDS"})
-    """How long a caller may take nothing of an answer."""
-    keep_alive_seconds: float = field(default=75.0, metadata={"variable": "GATEWAY_KEEP_ALIVE_SECONDS"})
-    """How long an idle connection is kept: longer than the load balancer keeps it, or it sends into one that closes."""
+    """How long a caller may take for what waits for it, once that is more than the connection takes at a time."""
+    keep_alive_seconds: float = field(default=4060.0, metadata={"variable": "GATEWAY_KEEP_ALIVE_SECONDS"})
+    """How long an idle connection is kept: longer than any load balancer keeps it (4000 s), or it sends into one that closes."""
 
     max_connections: int = field(default=4096, metadata={"variable": "GATEWAY_MAX_CONNECTIONS"})
     max_concurrent: int = field(default=1024, metadata={"variable": "GATEWAY_MAX_CONCURRENT"})
