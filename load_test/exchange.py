@@ -11,14 +11,16 @@ result-NNN.json        a worker: its measurements, or why there are none
 from __future__ import annotations
 
 import json
+import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sdk.aws import Aws, AwsError
 
 PLAN, START, STOP = "plan.json", "start.json", "stop.json"
-_OK, _FORBIDDEN, _NOT_FOUND = 200, 403, 404
+_OK, _FORBIDDEN, _NOT_FOUND, _UNAVAILABLE = 200, 403, 404, 500
+_PAUSES_SECONDS = (0.5, 1.0, 2.0)
 
 
 class ExchangeError(Exception):
@@ -43,8 +45,9 @@ def result(worker: int) -> str:
 class S3Exchange:
     """A run's prefix of the bucket. Its calls block: they are made in threads."""
 
-    def __init__(self, bucket: str, prefix: str) -> None:
+    def __init__(self, bucket: str, prefix: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self._aws = Aws("s3")
+        self._sleep = sleep
         endpoint = self._aws.endpoint()
         host = f"{endpoint}/{bucket}" if endpoint else f"https://{bucket}.s3.{self._aws.region}.amazonaws.com"
         self._address = f"{host}/{urllib.parse.quote(prefix)}"
@@ -75,8 +78,14 @@ class S3Exchange:
             raise ExchangeError(f"{self._address}{name} cannot be written: HTTP {status}{why}")
 
     def _send(self, method: str, name: str, body: bytes) -> tuple[int, bytes]:
-        try:
-            answer = self._aws.send(method, f"{self._address}{name}", body=body)
-        except AwsError as error:
-            raise ExchangeError(f"{self._address}{name}: {error}") from error
-        return answer.status, answer.content
+        """Ask, and ask again where S3 cannot answer just now: a test of an hour must not be lost by one call."""
+        for pause in (*_PAUSES_SECONDS, None):
+            try:
+                answer = self._aws.send(method, f"{self._address}{name}", body=body)
+                if answer.status < _UNAVAILABLE or pause is None:
+                    return answer.status, answer.content
+            except AwsError as error:
+                if pause is None:
+                    raise ExchangeError(f"{self._address}{name}: {error}") from error
+            self._sleep(pause)
+        raise AssertionError  # the last attempt has returned or raised

@@ -34,7 +34,7 @@ class LocalWorkers:
         logs: Path,
         command: Sequence[str] = (sys.executable, "-m", "load_test"),
     ) -> None:
-        self._variables = variables
+        self.variables = variables
         self._logs = logs
         self._command = command
         self._children: list[subprocess.Popen[bytes]] = []
@@ -48,7 +48,7 @@ class LocalWorkers:
                 child = subprocess.Popen(
                     self._command,
                     cwd=project.ROOT,
-                    env={"PATH": os.environ.get("PATH", ""), **self._variables, **own},
+                    env={"PATH": os.environ.get("PATH", ""), **self.variables, **own},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

@@ -141,6 +141,13 @@ def test_an_environment_that_says_nothing_is_told_at_once(image: Image) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_the_reference_runtimes_image_holds_the_worker_of_load_tests_and_no_other_does(image: Image) -> None:
+    """Told nothing, it says what it lacks, which is after all its imports."""
+    ended = image.run(["python", "-m", "load_test"])
+    holds = image.dockerfile.command("ENTRYPOINT")[-1] == "reference_service"
+    assert (ended.returncode == 2, "NATS_SERVERS is not set" in ended.stderr) == (holds, holds)
+
+
 def _until_healthy(image: Image, check: list[str], child: subprocess.Popen[str]) -> str:
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:

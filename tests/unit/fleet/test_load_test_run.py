@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sys
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -12,15 +16,18 @@ from catalog import names
 from catalog.environment import Objectives
 from fleet.account import Account
 from fleet.errors import InputError, WantingError
+from fleet.load_test.command import prepare
 from fleet.load_test.ecs_workers import EcsWorkers
+from fleet.load_test.local_workers import LocalWorkers
 from fleet.load_test.run import Timing, run_plan
 from fleet.load_test.store import Store
 from fleet.load_test.task import WorkerPlace, WorkerTask, check_image, worker_place, worker_task
 from fleet.load_test.verdict import unknown_services
+from fleet.local.server import RunningServer
 from load_test.measurements import Measurements
 from load_test.plan import Plan, Stage, Target
 from tests.unit.fleet.quiet import Notes
-from tests.unit.fleet.right_account import environment
+from tests.unit.fleet.right_account import catalog, environment
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TARGET = Target("quest-system-nats", "quest.get", "", "", 2.0, 1.0, ({},))
@@ -323,3 +330,65 @@ def test_objectives_of_a_service_that_is_not_there_are_found() -> None:
     objectives = Objectives.model_validate({"services": {"quest-nats": {}, "auth-nats": {}}})
 
     assert unknown_services(objectives, {"auth-nats": 1}) == ["quest-nats"]
+
+
+class Bucketless:
+    """S3 with buckets of some names."""
+
+    def __init__(self, *buckets: str) -> None:
+        self._buckets = buckets
+
+    def head_bucket(self, *, Bucket: str) -> None:  # noqa: N803  # as boto3 takes it
+        if Bucket not in self._buckets:
+            raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadBucket")
+
+
+BUCKET = "gaming-system-test-nats-123456789012-us-east-1"
+
+
+def account_of(server: RunningServer | None, *buckets: str) -> Account:
+    image = f"{REGISTRY}/gaming-system-test/reference-service:0.1.0"
+    stacks = Stacks((names.LOAD_TEST_SUBNETS, "subnet-1"), (names.LOAD_TEST_SECURITY_GROUP, "sg-1"))
+    clients = {"ecs": Definitions(definition(image)), "ecr": Images("one"), "cloudformation": stacks}
+    told = {"account_id": "123456789012", "region": "us-east-1", "server": server, "s3": Bucketless(*buckets)}
+    return cast("Account", AccountWith(**clients, **told))
+
+
+def test_an_environment_that_is_not_deployed_says_how_it_comes() -> None:
+    with pytest.raises(InputError, match=f"test has no bucket {BUCKET}\n  deploy it: make deploy ENV=test"):
+        prepare(account_of(None), environment(), catalog(), PLAN)
+
+
+def test_objectives_of_a_service_that_is_not_there_are_told_before_anything_else() -> None:
+    objectives = Objectives.model_validate({"services": {"state-manager-nat": {}}})
+
+    with pytest.raises(
+        InputError, match=r"environments/test\.yaml: objectives\.services: .*did you mean 'state-manager"
+    ):
+        prepare(account_of(None), environment(objectives=objectives), catalog(), PLAN)
+
+
+def test_in_aws_workers_are_tasks() -> None:
+    assert isinstance(prepare(account_of(None, BUCKET), environment(), catalog(), PLAN).workers, EcsWorkers)
+
+
+def test_on_this_machine_a_worker_is_a_process_that_is_told_what_the_task_is_but_for_places(tmp_path: Path) -> None:
+    server = RunningServer("http://127.0.0.1:4566", "us-east-1", "123456789012", 1)
+
+    made = prepare(account_of(server, BUCKET), environment(), catalog(), PLAN, ["tls://localhost:4222"]).workers
+
+    assert isinstance(made, LocalWorkers)
+    wanted = {
+        "FLEET_ENVIRONMENT": "test",
+        "NATS_SERVERS": "tls://localhost:4222",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+    }
+    code = "import json, os; print(json.dumps(dict(os.environ)))"
+    showing = LocalWorkers(made.variables, tmp_path, [sys.executable, "-c", code])
+    showing.start(PLAN)
+    deadline = time.monotonic() + 30
+    while len(showing.ended()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    told = json.loads((tmp_path / "worker-001.log").read_text())
+    assert told.items() >= {**wanted, "LOAD_TEST_PREFIX": PREFIX, "LOAD_TEST_WORKER": "1"}.items()
+    assert showing.ended()[0].startswith("exit code 0: {")
