@@ -36,7 +36,6 @@ class Machines:
         self._places = places
         self._plane = plane
         self._routes = routes
-        self._account: Account | None = None
         self.machines: dict[str, Machine] = {}
 
     async def follow(self) -> None:
@@ -46,10 +45,10 @@ class Machines:
             BotoCoreError: The local AWS does not answer.
             ClientError: It answers with an error.
         """
-        self._account = await self._plane.account()
-        if self._account is None:
+        account = await self._plane.account()
+        if account is None:
             return
-        wanted = await asyncio.to_thread(_instances, self._account)
+        wanted = await asyncio.to_thread(_instances, account)
         for node, machine in [*self.machines.items()]:
             if wanted.get(node) != machine.instance:
                 del self.machines[node]
@@ -57,7 +56,7 @@ class Machines:
         for node, instance in wanted.items():
             if node in self._places.nodes and node not in self.machines:
                 try:
-                    await self._add(self._account, node, instance)
+                    await self._add(account, node, instance)
                 except NoMachineError as error:
                     _log.warning("%s (%s) is no machine that can run here: %s", node, instance, error)
 

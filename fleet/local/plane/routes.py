@@ -51,10 +51,14 @@ class _End(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         del error
-        if self.other and self.other.transport:
-            self.other.transport.close()
         if not self.gone.done():
             self.gone.set_result(None)
+        self.follow()
+
+    def follow(self) -> None:
+        """Close the other end where this one is gone, once what this one said has gone out."""
+        if self.gone.done() and self.other and self.other.transport:
+            self.other.transport.close()
 
     def cut(self) -> None:
         """End the connection at once, as when the network is gone."""
@@ -116,6 +120,9 @@ class Forwarder:
         try:
             accepted.join(dialled)
             dialled.join(accepted)
+            for end in ends:
+                end.follow()
+            # Both: what one end said last is still on its way to the other when the first is gone.
             await asyncio.wait([accepted.gone, dialled.gone])
         finally:
             for end in ends:

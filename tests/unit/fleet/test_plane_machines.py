@@ -136,6 +136,31 @@ def test_a_forwarder_carries_all_that_is_sent_both_ways(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_what_one_end_says_last_reaches_the_other_although_it_closes_at_once(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def run() -> None:
+        done = asyncio.Event()
+
+        async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.append(await reader.read())
+            writer.close()
+            done.set()
+
+        server = await asyncio.start_server(hear, "127.0.0.1", 0)
+        async with forwarding(free_port(tmp_path), server.sockets[0].getsockname()[1]) as forwarder:
+            _, writer = await asyncio.open_connection("127.0.0.1", forwarder.port)
+            writer.write(b"x" * 2_000_000)
+            await writer.drain()
+            writer.close()
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await done.wait()
+        server.close()
+
+    asyncio.run(run())
+    assert len(heard[0]) == 2_000_000
+
+
 def test_a_way_that_is_cut_ends_what_is_open_and_lets_nothing_new_through(tmp_path: Path) -> None:
     async def run() -> None:
         async with echo() as target, forwarding(free_port(tmp_path), target) as forwarder:
