@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,19 @@ class Checkout:
         done = self.fleet(*arguments)
         assert done.returncode == 0, f"{arguments} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def make(self, target: str) -> subprocess.CompletedProcess[str]:
+        """Run a target of the Makefile, but for the set-up: it would turn the shared environment to this checkout."""
+        return subprocess.run(
+            ["make", "-o", "setup", target],
+            cwd=self.root,
+            env={**os.environ, "PYTHONPATH": str(self.root)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_SECONDS,
+            check=False,
+        )
 
     def cdk(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the CDK CLI as somebody would by hand, with the local AWS's address in the environment."""
@@ -146,12 +160,19 @@ def test_a_second_deployment_has_nothing_to_change(checkout: Checkout) -> None:
     assert "nothing to change" in checkout.good("deploy", "--no-plane").stderr
 
 
-def test_the_cdk_cli_sees_no_difference(checkout: Checkout) -> None:
-    assert "Number of stacks with differences: 0" in checkout.good("diff").stdout
+def test_the_cdk_cli_sees_no_difference(checkout: Checkout, ran_from_readme: Callable[[str], None]) -> None:
+    done = checkout.make("diff")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Number of stacks with differences: 0" in done.stdout
+    ran_from_readme("make diff")
 
 
-def test_a_failed_deployment_says_what_failed_and_why(checkout: Checkout) -> None:
-    checkout.good("catalog", "add", NEW, "--group", "game", "--description", "Rolls the loot.", "--owner", "game-core")
+def test_a_failed_deployment_says_what_failed_and_why(
+    checkout: Checkout, ran_from_readme: Callable[[str], None]
+) -> None:
+    added = f'catalog add {NEW} --group game --description "Rolls the loot." --owner game-core'
+    checkout.good(*shlex.split(added))
+    ran_from_readme(f"fleet {added}")
     role = {"RoleName": f"gaming-system-local-{NEW}", "AssumeRolePolicyDocument": "{}"}
     checkout.client("iam").create_role(**role)
     done = checkout.fleet("deploy", "--no-plane")

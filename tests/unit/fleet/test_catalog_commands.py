@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,9 @@ def folder_of_bad_catalogs(monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class TestCheck:
-    def test_product_is_good(self) -> None:
+    def test_product_is_good(self, ran_from_readme: Callable[[str], None]) -> None:
         result = run("check")
+        ran_from_readme("fleet catalog check")
 
         assert result.exit_code == 0
         assert result.stdout.endswith("23 services, 22 of them enabled, 4 environments: good\n")
