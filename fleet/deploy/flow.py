@@ -21,6 +21,7 @@ from fleet.images.required import required_images
 from fleet.inputs import missing_inputs, required_inputs
 from fleet.local.plane.client import LocalPlane
 from fleet.local.plane.ready import wait_until_ready
+from fleet.local.plane.up import start_plane
 from fleet.local.seed import seed, seed_secrets
 from fleet.local.server import ENVIRONMENT, LocalAws
 from fleet.nats import retire_unused
@@ -99,8 +100,7 @@ def _local(request: Request, progress: Progress) -> Account:
     with progress.step("start the local AWS") as step:
         account = local_account(LocalAws().start(step))
     if request.plane:
-        with progress.step("start the local plane") as step:
-            request.plane.start(step)
+        start_plane(request.plane, account, progress)
     if BOOTSTRAP_STACK not in read_stacks(account):
         with progress.step("prepare it for the CDK") as step:
             CdkCli(request.environment, request.catalog_path, account, verbose=request.verbose).bootstrap(

@@ -48,16 +48,15 @@ def wait_for_nodes(plane: RunningPlane, step: Step, seconds: float = READY_SECON
     """
     deadline = time.monotonic() + seconds
     while True:
-        status = plane.ask("status")
-        rows = status["nodes"]["rows"]
-        if status["tasks"]["follows"] and not status["tasks"]["services"]:
-            step.outcome("nothing is deployed")
+        rows = plane.ask("status")["nodes"]["rows"]
+        if rows and all(row["health"] == "absent" for row in rows):
+            step.outcome("none is deployed")
             return False
         if rows and all(row["health"] == "healthy" for row in rows):
             step.outcome(f"{len(rows)} nodes")
             return True
         if time.monotonic() > deadline:
-            told = ", ".join(f"{row['name']} is {row['health']}" for row in rows) or "none has a machine"
+            told = ", ".join(f"{row['name']} is {row['health']}" for row in rows) or "nothing is known of them"
             raise WantingError(
                 f"the NATS nodes are not healthy after {seconds:.0f} s: {told}\n  what they say: fleet local logs nats-1"
             )

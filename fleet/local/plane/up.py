@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from catalog import load_environment
 from fleet.account import Account, local_account
 from fleet.errors import WantingError
 from fleet.local.plane.client import LocalPlane, RunningPlane
+from fleet.local.plane.names import MINUTE_SECONDS
 from fleet.local.plane.ready import wait_for_nodes, wait_until_ready
 from fleet.local.server import ENVIRONMENT, LocalAws
 from fleet.nats import task
@@ -29,22 +32,16 @@ def bring_up(
     """
     aws = local_aws or LocalAws()
     plane = local_plane or LocalPlane(aws=aws)
-    ran_aws, ran_plane, had_disks = aws.running(), plane.running(), plane.state.exists()
+    ran_aws, ran_plane, had_folder = aws.running(), plane.running(), plane.state.exists()
     try:
         with progress.step("start the local AWS") as step:
             account = local_account(aws.start(step))
-        with progress.step("start the local plane") as step:
-            # Nodes whose disks are empty know no stream, and a service without its bucket only fails.
-            running = plane.start(
-                step, minute_seconds=minute_seconds, has_cache=has_cache, holds_tasks=not ran_plane and not had_disks
-            )
-        if not ran_plane and not had_disks:
-            _furnish(running, account, progress)
+        running = start_plane(plane, account, progress, minute_seconds=minute_seconds, has_cache=has_cache)
         with progress.step("wait until what is deployed runs") as step:
             wait_until_ready(running, step)
     except KeyboardInterrupt:
         if not ran_plane:
-            plane.stop(forget=not had_disks)
+            plane.stop(forget=not had_folder)
         if not ran_aws:
             aws.stop()
         raise
@@ -52,14 +49,38 @@ def bring_up(
         progress.note("nothing is deployed in the local AWS yet: make deploy")
 
 
-def _furnish(plane: RunningPlane, account: Account, progress: Progress) -> None:
-    """Make the streams and buckets that the last deployment asked for, before the tasks that need them are started."""
-    with progress.step("wait until the NATS nodes are healthy") as step:
-        has_nodes = wait_for_nodes(plane, step)
-    if has_nodes:
-        with progress.step("make the streams and buckets") as step:
-            told = task(account, load_environment(ENVIRONMENT), "streams", allow_data_loss=[], dry_run=False)
-            if "reason" in told:
-                raise WantingError(f"the streams and buckets were not made: {told['reason']}")
-            step.outcome(f"{len(told.get('changed') or ())} made")
-    plane.ask("release")
+def start_plane(
+    plane: LocalPlane,
+    account: Account,
+    progress: Progress,
+    *,
+    minute_seconds: float = MINUTE_SECONDS,
+    has_cache: bool = True,
+) -> RunningPlane:
+    """Return the plane that runs, started where none does.
+
+    Nodes that are deployed and begin with empty disks know no stream, and a service without its bucket only fails: these are made first,
+    as the last deployment asked for them.
+
+    Raises:
+        WantingError: It does not come up, or the streams cannot be made.
+    """
+    begins = plane.running() is None and not plane.state.exists()
+    with progress.step("start the local plane") as step:
+        running = plane.start(step, minute_seconds=minute_seconds, has_cache=has_cache, holds_tasks=begins)
+    if not begins:
+        return running
+    try:
+        with progress.step("wait until the NATS nodes are healthy") as step:
+            has_nodes = wait_for_nodes(running, step)
+        if has_nodes:
+            with progress.step("make the streams and buckets") as step:
+                told = task(account, load_environment(ENVIRONMENT), "streams", allow_data_loss=[], dry_run=False)
+                if "reason" in told:
+                    raise WantingError(f"the streams and buckets were not made: {told['reason']}")
+                step.outcome(f"{len(told.get('changed') or ())} made")
+    finally:
+        # Whatever came of it: nobody else would let the tasks go.
+        with contextlib.suppress(WantingError):
+            running.ask("release")
+    return running
