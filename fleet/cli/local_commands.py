@@ -11,22 +11,25 @@ from fleet.cli.errors import EXIT_WANTING
 from fleet.cli.local_alerts import alerts
 from fleet.cli.output import Format, new_app, result, result_json, say, styled, table
 from fleet.cli.progress import PrintedProgress
-from fleet.local.plane.names import MINUTE_SECONDS
 from fleet.local.server import LocalAws, as_record
 
 app = new_app("The fleet on this machine: the local AWS, and the processes of what is deployed there.")
 FormatOption = Annotated[Format, typer.Option("--format", help="How the result is printed.")]
 MinuteOption = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "--minute-seconds", min=1, max=60, help="How long a minute of metrics, alarms and health checks takes."
+        "--minute-seconds",
+        min=1,
+        max=60,
+        help="How long a minute of metrics, alarms and health checks takes.",
+        show_default="60, or as it is where it runs already",
     ),
 ]
 NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Run no cache; the services do without.")]
 
 
 @app.command()
-def up(*, no_cache: NoCacheOption = False, minute_seconds: MinuteOption = MINUTE_SECONDS) -> None:
+def up(*, no_cache: NoCacheOption = False, minute_seconds: MinuteOption = None) -> None:
     """Run what is deployed: the local AWS, the NATS nodes, the cache, and every task; they outlive this command.
 
     Ctrl-C ends what it has started.
@@ -34,7 +37,7 @@ def up(*, no_cache: NoCacheOption = False, minute_seconds: MinuteOption = MINUTE
     from fleet.local.plane.up import bring_up  # noqa: PLC0415 - it costs what the other commands need not pay
 
     with ended_by_signals():
-        bring_up(PrintedProgress(), minute_seconds=minute_seconds, has_cache=not no_cache)
+        bring_up(PrintedProgress(), minute_seconds=minute_seconds, has_cache=False if no_cache else None)
 
 
 @app.command()

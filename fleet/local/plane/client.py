@@ -118,16 +118,16 @@ class LocalPlane:
         self,
         step: Step,
         *,
-        minute_seconds: float = MINUTE_SECONDS,
-        has_cache: bool = True,
+        minute_seconds: float | None = None,
+        has_cache: bool | None = None,
         holds_tasks: bool = False,
     ) -> RunningPlane:
         """Return the plane that runs, started where none does; what it is to run comes up afterwards.
 
         Args:
             step: Told of it.
-            minute_seconds: How long a minute of metrics and alarms takes.
-            has_cache: Whether a cache is run.
+            minute_seconds: How long a minute of metrics and alarms takes; as it is where a plane runs, or else a minute.
+            has_cache: Whether a cache is run; as it is where a plane runs, or else there is one.
             holds_tasks: Whether one that is started starts no task until `release` is asked of it.
 
         Raises:
@@ -139,15 +139,16 @@ class LocalPlane:
             step.note("its code has changed since it was started: it starts anew")
             plane = None
         if plane:
-            if plane.has_cache != has_cache:
+            if has_cache not in {None, plane.has_cache}:
                 ran = "with" if plane.has_cache else "without"
                 raise InputError(f"the local plane runs {ran} a cache\n  stop it first: fleet local down")
-            plane.ask("settings", minute_seconds=minute_seconds)
+            if minute_seconds is not None:
+                plane.ask("settings", minute_seconds=minute_seconds)
             step.outcome("runs already")
             return plane
         self.stop()
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        child = self._spawn(minute_seconds, has_cache=has_cache, holds_tasks=holds_tasks)
+        child = self._spawn(minute_seconds or MINUTE_SECONDS, has_cache=has_cache is not False, holds_tasks=holds_tasks)
         try:
             plane = self._wait_until_up(child)
         except BaseException:

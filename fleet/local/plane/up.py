@@ -8,7 +8,6 @@ from catalog import load_environment
 from fleet.account import Account, local_account
 from fleet.errors import WantingError
 from fleet.local.plane.client import LocalPlane, RunningPlane
-from fleet.local.plane.names import MINUTE_SECONDS
 from fleet.local.plane.ready import wait_for_nodes, wait_until_ready
 from fleet.local.server import ENVIRONMENT, LocalAws
 from fleet.nats import task
@@ -18,8 +17,8 @@ from fleet.progress import Progress
 def bring_up(
     progress: Progress,
     *,
-    minute_seconds: float,
-    has_cache: bool,
+    minute_seconds: float | None = None,
+    has_cache: bool | None = None,
     local_aws: LocalAws | None = None,
     local_plane: LocalPlane | None = None,
 ) -> None:
@@ -54,8 +53,8 @@ def start_plane(
     account: Account,
     progress: Progress,
     *,
-    minute_seconds: float = MINUTE_SECONDS,
-    has_cache: bool = True,
+    minute_seconds: float | None = None,
+    has_cache: bool | None = None,
 ) -> RunningPlane:
     """Return the plane that runs, started where none does.
 

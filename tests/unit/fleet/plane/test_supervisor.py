@@ -67,6 +67,8 @@ def test_starting_twice_starts_one_and_takes_the_new_length_of_a_minute(folder: 
     first = start(folder)
     assert local_plane(folder).start(Notes(), minute_seconds=5).pid == first.pid
     assert first.ask("status")["minute_seconds"] == 5
+    assert local_plane(folder).start(Notes()).pid == first.pid
+    assert first.ask("status")["minute_seconds"] == 5, "who does not say leaves it"
 
 
 def test_one_that_runs_with_a_cache_is_not_taken_for_one_without(folder: Path) -> None:
@@ -83,7 +85,7 @@ def test_who_does_not_hold_the_token_is_told_nothing(folder: Path) -> None:
 
 def test_what_cannot_be_asked_is_told_with_what_can(folder: Path) -> None:
     plane = start(folder)
-    with pytest.raises(WantingError, match=r"there is no /dance; there are: refuse, settings, status, stop"):
+    with pytest.raises(WantingError, match=r"there is no /dance; there are: refuse, release, settings, status, stop"):
         plane.ask("dance")
     with pytest.raises(InputError, match="not so"):
         plane.ask("refuse")
