@@ -12,6 +12,7 @@ from fleet.local.plane.client import RunningPlane
 
 _LOOK_SECONDS = 0.5
 _MOST_BYTES = 256 * 1024
+_ALL_LINES = 1_000_000
 
 
 class _Tail:
@@ -51,14 +52,16 @@ def log_lines(plane: RunningPlane, name: str, *, last: int, follow: bool) -> Ite
         InputError: Nothing has that name.
     """
     tails: dict[str, _Tail] = {}
+    lines_shown = last
     while True:
         for label, path in _logs(plane.ask("status"), name).items():
             # One that begins while we look on is shown from its beginning.
-            tail = tails.setdefault(label, _Tail(path, last if not tails or not follow else 10**6))
+            tail = tails.setdefault(label, _Tail(path, lines_shown))
             for line in tail.lines():
                 yield f"{label}  {line}"
         if not follow:
             return
+        lines_shown = _ALL_LINES
         time.sleep(_LOOK_SECONDS)
 
 
