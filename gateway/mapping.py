@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, NoReturn, cast
 from urllib.parse import unquote_to_bytes
 
@@ -29,6 +30,7 @@ _LARGE_BYTES = 32 * 2**10
 _LONGEST_SHOWN = 60
 # Whatever keeps the library from taking a value; it does not always say so by its own exception.
 _REFUSALS = (json_format.ParseError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+_FRACTIONS = frozenset({FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE})
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _PART = re.compile(r"([A-Za-z0-9_]+)(.*)", re.DOTALL)
 
@@ -62,6 +64,8 @@ def request_message(kind: type[Message], path: Mapping[str, str], query: bytes, 
         json_format.ParseDict(fields, message)
     except _REFUSALS:
         _explain(descriptor, fields)
+    if _is_lenient(descriptor):
+        _check(descriptor, fields)
     return message
 
 
@@ -196,8 +200,30 @@ def _add_path(descriptor: Descriptor, fields: dict[str, Any], path: Mapping[str,
         fields[field.json_name] = value
 
 
+@cache
+def _is_lenient(descriptor: Descriptor) -> bool:
+    """Tell whether the library takes for some field what nobody means: for an enum any number, for a number true and false."""
+    seen, within = set[str](), [descriptor]
+    while within:
+        each = within.pop()
+        if each.full_name in seen or each.full_name.startswith(_WELL_KNOWN):
+            continue
+        seen.add(each.full_name)
+        if any(field.enum_type is not None or field.cpp_type in _FRACTIONS for field in each.fields):
+            return True
+        within += [field.message_type for field in each.fields if field.message_type is not None]
+    return False
+
+
 def _explain(descriptor: Descriptor, fields: dict[str, Any]) -> NoReturn:
     """Raise all faults of a body that does not fit."""
+    _check(descriptor, fields)
+    told = "two fields exclude one another, or one is there under both of its names"
+    raise Problem("invalid", violations=[Violation("", told)])
+
+
+def _check(descriptor: Descriptor, fields: dict[str, Any]) -> None:
+    """Raise all faults that values have."""
     unknown: list[Violation] = []
     wrong: list[Violation] = []
     for path, told, is_unknown in _faults(descriptor, fields, "", 0):
@@ -206,9 +232,8 @@ def _explain(descriptor: Descriptor, fields: dict[str, Any]) -> NoReturn:
             break
     if unknown:
         raise Problem("malformed", violations=[*unknown, *wrong])
-    if not wrong:
-        wrong.append(Violation("", "two fields exclude one another, or one is there under both of its names"))
-    raise Problem("invalid", violations=wrong)
+    if wrong:
+        raise Problem("invalid", violations=wrong)
 
 
 def _faults(descriptor: Descriptor, plain: object, path: str, depth: int) -> Iterator[tuple[str, str, bool]]:
@@ -255,6 +280,10 @@ def _value_faults(field: FieldDescriptor, value: object, path: str, depth: int) 
 
 def _fits(field: FieldDescriptor, value: object) -> bool:
     """Ask the library whether a value alone fits a field."""
+    if field.enum_type is not None and not (isinstance(value, str) and value in field.enum_type.values_by_name):
+        return False
+    if isinstance(value, bool) and field.cpp_type in _FRACTIONS:
+        return False
     holder = message_factory.GetMessageClass(cast("Descriptor", field.containing_type))()
     try:
         json_format.ParseDict({field.name: [value] if field.is_repeated else value}, holder)

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from gateway.mapping import json_path, reply_json, request_message, written
 from gateway.problems import Problem
-from proto.generated.gaming.game.v1.quest_pb2 import QuestProgress
+from proto.generated.gaming.game.v1.quest_pb2 import QUEST_STATUS_ACTIVE, ListQuestsRequest, QuestProgress
 from proto.generated.gaming.game.v1.session_pb2 import StartSessionRequest
 from proto.generated.gaming.game.v1.state_pb2 import ListStateRequest, PutStateRequest
 from proto.generated.gaming.game.v1.world_pb2 import UpdateEntityRequest
 from proto.generated.gaming.infrastructure.v1.event_pb2 import Event, ListEventsRequest
+from proto.generated.gaming.infrastructure.v1.weather_pb2 import SKY_FOG, SetWeatherRequest, Weather
 from proto.messages import message_class, message_names
 
 
@@ -75,6 +76,16 @@ class TestBody:
     )
     def test_a_value_of_the_wrong_type_is_a_422(self, value: object, told: str) -> None:
         assert refusal(PutStateRequest, {"expectedRevision": value})[:2] == (422, {"expectedRevision": told})
+
+    @pytest.mark.parametrize("sky", [False, 0, 1.7, "1"])
+    def test_what_the_library_takes_for_a_number_or_a_value_of_an_enum_is_none(self, sky: object) -> None:
+        body = {"weather": {"sky": sky, "windSpeed": True}}
+        status, faults, _ = refusal(SetWeatherRequest, body)
+        assert (status, set(faults)) == (422, {"weather.sky", "weather.windSpeed"})
+
+    def test_with_all_kinds_of_fields_is_taken_as_it_is(self) -> None:
+        asked = SetWeatherRequest(weather=Weather(sky=SKY_FOG, wind_speed=1.5, visibility_metres=3))
+        assert request_message(SetWeatherRequest, {}, b"", reply_json(asked)) == asked
 
     def test_a_fault_in_a_map_or_a_list_has_its_place(self) -> None:
         assert refusal(QuestProgress, {"doneByObjective": {"kill": 1, "find": -1}})[1].keys() == {
@@ -135,7 +146,7 @@ class TestBody:
             lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["playerId", "key", "value", "x"]), inner),
         )
     )
-    @settings(max_examples=200, derandomize=True, deadline=None)
+    @settings(max_examples=100, derandomize=True, deadline=None)
     def test_whatever_comes_is_a_message_or_a_problem(self, body: object) -> None:
         try:
             data = json.dumps(body).encode()
@@ -176,6 +187,12 @@ class TestQuery:
             status,
             field,
         )
+
+    def test_names_values_of_an_enum_and_does_not_count_them(self) -> None:
+        made = request_message(ListQuestsRequest, {}, b"status=QUEST_STATUS_ACTIVE", None)
+        assert made == ListQuestsRequest(status=QUEST_STATUS_ACTIVE)
+        status, faults, _ = refusal(ListQuestsRequest, None, b"status=1")
+        assert (status, faults["status"].partition(";")[0]) == (422, 'is "1"')
 
     def test_that_is_not_utf_8_is_a_400(self) -> None:
         assert refusal(ListStateRequest, None, b"keyPrefix=%ff")[0] == 400
