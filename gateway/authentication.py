@@ -22,7 +22,7 @@ from proto.generated.gaming.infrastructure.v1.auth_pb2 import VerifyTokenReply, 
 from sdk import CallError, NATSClient
 
 VERIFY_SUBJECT = "auth.token.verify"
-_BEARER = re.compile(rb"[Bb]earer +([A-Za-z0-9\-._~+/]+=*)")
+_BEARER = re.compile(rb"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)")
 _LONGEST_TOKEN = 8192
 _JWT_PARTS = 3
 _LEEWAY_SECONDS = 30

@@ -13,7 +13,7 @@ import logging
 import re
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from google.protobuf.message import DecodeError, Message
 
@@ -28,6 +28,8 @@ _ID_FIELD = "event_id"
 _TAKEN_BYTES = 64 * 2**10
 _MOST_BYTES = 4 * 2**20
 """That are remembered, and as much again may wait for a caller: events are small, and need not be."""
+CHECK_SECONDS = 30.0
+"""After which it is looked again whether a caller may still hear events: its token may have been taken back."""
 END_OF_STREAM = "the stream ends here; connect again to hear on"
 
 
@@ -188,16 +190,21 @@ async def stream(
     *,
     heartbeat_seconds: float,
     seconds: float,
+    still_may: Callable[[], Awaitable[bool]],
     clock: Callable[[], float],
 ) -> None:
-    """Send a caller its events until it goes, the events end, or its time is over."""
+    """Send a caller its events until it goes, the events end, its time is over, or it may hear them no longer."""
     headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"), *headers]
-    ends = clock() + seconds
+    checked = clock()
+    ends = checked + seconds
     await exchange.answer(200, headers)
     watching = asyncio.create_task(_watch(exchange, listener))
     try:
         while listener.ended != "gone":
             left = ends - clock()
+            if clock() - checked >= CHECK_SECONDS:
+                checked = clock()
+                left = left if await still_may() else 0
             if left <= 0:
                 listener.end("end")
             frames = await listener.take(min(heartbeat_seconds, left))

@@ -367,6 +367,7 @@ class TestAuthenticator:
         with pytest.raises(Problem):
             await made.authenticate({b"authorization": f"Bearer {token(iss='x')}".encode()})
         assert (await made.authenticate({b"authorization": f"Bearer {token()}".encode()})).id == "p-1"
+        assert (await made.authenticate({b"authorization": f"BEARER {token()}".encode()})).id == "p-1"
         assert (await made.authenticate({b"authorization": b"bearer opaque"})).id == "p-2"
         assert asked.tokens == ["opaque"]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.events import Feed, Listener
+import asyncio
+
+from gateway.events import CHECK_SECONDS, Feed, Listener, stream
 from proto.generated.gaming.infrastructure.v1.event_pb2 import Event as EventMessage
 from proto.generated.gaming.infrastructure.v1.time_pb2 import GetTimeReply
 from sdk import Event
@@ -125,6 +127,53 @@ async def test_an_identifier_that_would_break_the_form_is_replaced() -> None:
     first, second = identifiers(await listener.take(0))
     assert first.rpartition("-")[2] == "1"
     assert second.rpartition("-")[2] == "2"
+
+
+class Exchanged:
+    """A caller that takes everything, each time after a while."""
+
+    def __init__(self, clock: list[float], seconds: float) -> None:
+        self.taken: list[bytes] = []
+        self._clock, self._seconds = clock, seconds
+
+    async def answer(self, status: int, headers: object) -> None: ...
+
+    async def write(self, data: bytes, *, more: bool) -> None:  # noqa: ARG002  # as the other one
+        self.taken.append(data)
+        self._clock[0] += self._seconds
+
+    async def gone(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def heard_while(answers: list[bool], seconds: float) -> list[bytes]:
+    """Return what a caller hears that may listen as long as the answers say so."""
+    clock = [1000.0]
+    exchange = Exchanged(clock, seconds)
+
+    async def still_may() -> bool:
+        return answers.pop(0)
+
+    await stream(
+        exchange,  # type: ignore[arg-type]  # all that is asked of it
+        Listener(2),
+        [],
+        heartbeat_seconds=0.001,
+        seconds=4 * CHECK_SECONDS,
+        still_may=still_may,
+        clock=lambda: clock[0],
+    )
+    return exchange.taken
+
+
+async def test_a_stream_ends_when_its_caller_may_hear_it_no_longer() -> None:
+    heard = await heard_while([True, False], CHECK_SECONDS / 2)
+    assert [b"event: end" in each for each in heard] == [False] * 4 + [True]
+
+
+async def test_a_stream_ends_when_its_time_is_over() -> None:
+    heard = await heard_while([True] * 4, CHECK_SECONDS)
+    assert [b"event: end" in each for each in heard] == [False] * 4 + [True]
 
 
 async def test_what_is_no_event_is_passed_over() -> None:
