@@ -100,6 +100,10 @@ class GatewaySettings:
             faults.append(
                 "GATEWAY_JWKS needs GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE: else tokens for others would hold here"
             )
+        if given.get("heartbeat_seconds") == 0:
+            faults.append(
+                "GATEWAY_HEARTBEAT_SECONDS: got 0; more, since every stream of events tells something so often"
+            )
         if 0 < len(given.get("verifier_key", "")) < _SHORTEST_KEY:
             faults.append(
                 f"GATEWAY_VERIFIER_KEY is shorter than {_SHORTEST_KEY} characters; a random one cannot be guessed"

@@ -45,6 +45,7 @@ def test_all_kinds_are_read() -> None:
         ("GATEWAY_MAX_BODY_BYTES", "1MB"),
         ("GATEWAY_RATE_A_CALLER", "nan"),
         ("GATEWAY_RATE_A_CALLER", "-1"),
+        ("GATEWAY_HEARTBEAT_SECONDS", "0"),
         ("GATEWAY_CORS_ORIGINS", "https://a.example.com/path"),
         ("GATEWAY_CORS_ORIGINS", "null"),
         ("GATEWAY_OWNER_FIELDS", "player"),
