@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from catalog import names
+from catalog import load_catalog, names
 from catalog.digest import catalog_digest
 from fleet.cli.scorecard import scorecard_plain, scorecard_text
 from fleet.verify import readme, scorecard
 from fleet.verify.check import Check, Status
-from fleet.verify.documentation import check_documentation
+from fleet.verify.documentation import _check_pictures, check_documentation
 from fleet.verify.load_test import check_load_test
 from fleet.verify.readme import Checkout, Record
 from fleet.verify.scope import Scope
@@ -186,6 +186,14 @@ def test_the_pictures_count_what_the_catalog_has(right: RightAccount, pages: Pat
     assert found["docs.picture", "README.md: NATS \N{MULTIPLICATION SIGN}3"].status == "ok"
     assert found["docs.picture", "README.md: 1 services \N{MULTIPLICATION SIGN}2"].status == "unproven"
     assert found["docs.picture", "docs/architecture.md: certificates"].status == "ok"
+
+
+def test_the_products_pictures_have_not_drifted(right: RightAccount) -> None:
+    product = Scope(load_catalog(ROOT / "service_catalog.yaml"), environment(), right.account)
+    checks = product.checks()
+    _check_pictures(product, checks)
+    assert len(checks.made) == 11
+    assert [one.subject for one in checks.made if one.status != "ok"] == []
 
 
 def test_a_stack_that_the_picture_lacks_is_not_passed(right: RightAccount, pages: Path) -> None:
