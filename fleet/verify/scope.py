@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from catalog import names
 from catalog.catalog import Catalog
@@ -29,6 +31,8 @@ class Scope:
     """What runs the local environment's tasks and nodes, where it does."""
     gateway: str | None = None
     """The address of the gateway, where it can be reached from here."""
+    has_cache: bool = True
+    """Whether a cache runs; on a machine that has no program for it the fleet runs without."""
 
     @property
     def name(self) -> str:
@@ -48,7 +52,7 @@ class Scope:
     @property
     def claims_cache(self) -> bool:
         """Whether a cache is there that answers."""
-        return self.environment.cache.prove_passwords and self._runs and (self.plane is None or self.plane.has_cache)
+        return self.environment.cache.prove_passwords and self._runs and self.has_cache
 
     @property
     def _runs(self) -> bool:
@@ -87,15 +91,18 @@ def scope_of(catalog: Catalog, environment: Environment, account: Account, gatew
     if gateway is not None and not gateway.startswith(("https://", "http://")):
         raise InputError(f"--gateway is an address such as https://gateway.example.com, got {gateway!r}")
     plane = LocalPlane().running() if account.is_local else None
-    if gateway is None and plane is not None:
-        gateway = _local_gateway(catalog, plane)
-    return Scope(catalog, environment, account, plane, gateway)
+    if plane is None:
+        return Scope(catalog, environment, account, None, gateway)
+    status = plane.ask("status")
+    return Scope(
+        catalog, environment, account, plane, gateway or _local_gateway(catalog, status), status["cache"]["runs"]
+    )
 
 
-def _local_gateway(catalog: Catalog, plane: RunningPlane) -> str | None:
+def _local_gateway(catalog: Catalog, status: Mapping[str, Any]) -> str | None:
     """Return where a gateway listens on this machine."""
     doors = {service.name for service in catalog.enabled if catalog.is_gateway(service)}
-    for service in plane.ask("status")["tasks"]["services"]:
+    for service in status["tasks"]["services"]:
         for task in service["tasks"] if service["name"] in doors else ():
             if task["health"] == "HEALTHY":
                 return f"http://127.0.0.1:{task['ports']['GATEWAY_PORT']}"

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -258,3 +259,20 @@ def test_nobody_is_asked_where_nothing_runs(right: RightAccount) -> None:
         "wire.answers", "wire.refused", "wire.served", "wire.stranger", "breaker.settings", "breaker.reports",
         "error.typed", "error.reports", "error.problem",
     }  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------------------------------------- scope
+
+
+@pytest.mark.parametrize(("health", "address"), [("HEALTHY", "http://127.0.0.1:8123"), ("UNKNOWN", None)])
+@pytest.mark.parametrize("runs_cache", [True, False])
+def test_what_runs_on_this_machine_is_claimed_and_nothing_else(
+    right: RightAccount, monkeypatch: pytest.MonkeyPatch, health: str, address: str | None, *, runs_cache: bool
+) -> None:
+    task = {"health": health, "ports": {"GATEWAY_PORT": 8123}}
+    status = {"tasks": {"services": [{"name": GATEWAY, "tasks": [task]}]}, "cache": {"runs": runs_cache}}
+    plane = SimpleNamespace(ask=lambda _: status)
+    monkeypatch.setattr("fleet.verify.scope.LocalPlane.running", lambda _: plane)
+    scope = scope_of(catalog(), environment(), WithoutTasks(right.session, ACCOUNT))
+    assert (scope.claims_tasks, scope.claims_nodes, scope.claims_cache) == (True, True, runs_cache)
+    assert scope.gateway == address
