@@ -76,5 +76,5 @@ def _message(text: str, kind: type[Message]) -> Message:
     except json_format.ParseError as error:
         fields = ", ".join(field.json_name for field in kind.DESCRIPTOR.fields)
         raise InputError(
-            f"the request is no {kind.DESCRIPTOR.full_name}: {error}\n  its fields: {fields or 'none'}"
+            f"the request is no {kind.DESCRIPTOR.full_name}: {str(error).splitlines()[0]}\n  its fields: {fields or 'none'}"
         ) from error
