@@ -40,7 +40,9 @@ class Fleet:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command as a user would."""
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        # Nor what `make test` says to a make that it starts itself: this one is a user's.
+        dropped = {"PYTHONDONTWRITEBYTECODE", "MAKELEVEL", "MAKEFLAGS", "MFLAGS"}
+        environment = {name: value for name, value in os.environ.items() if name not in dropped}
         environment["PYTHONPATH"] = str(self.root)
         return subprocess.run(
             command, cwd=self.root, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
