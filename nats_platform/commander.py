@@ -17,7 +17,8 @@ SLOT_TAG = "nats-slot"
 ENVIRONMENT_TAG = "environment"
 PARAMETER = "Request"
 DELIVERY_SECONDS = 30  # until the machine has taken the command up; Systems Manager takes no less
-_PAUSE_SECONDS = 2.0
+# Most commands have ended within a second; the others are not asked for more often than Systems Manager likes.
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 2.0
 _UNDER_WAY = {"Pending", "InProgress", "Delayed", "Cancelling"}
 _LAST_LINES = 3
 
@@ -104,9 +105,10 @@ class Commander:
 
     def _wait(self, command: str, machine: str, at_most_seconds: float) -> Mapping[str, Any] | None:
         """Return how a command ended; None if it has not in time."""
-        end = self.clock() + at_most_seconds
+        end, pause_seconds = self.clock() + at_most_seconds, _FIRST_PAUSE_SECONDS
         while self.clock() < end:
-            self.sleep(_PAUSE_SECONDS)
+            self.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
             try:
                 answer: Mapping[str, Any] = self.ssm.get_command_invocation(CommandId=command, InstanceId=machine)
             except self.ssm.exceptions.InvocationDoesNotExist:
