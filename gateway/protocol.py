@@ -18,6 +18,8 @@ from sdk.trace import new_trace
 
 _MOST_HEADERS = 100
 _LONGEST_TARGET = 8192
+# A connection that is closed while something still comes is reset, and the answer on its way is lost with it.
+_LINGER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
         self._in_head = False
         self._head_bytes = 0
         self._pending_bytes = 0
@@ -55,6 +58,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if len(self.connections) > self.bounds.max_connections:
             self._refuse(Problem("unavailable", "there are too many connections now", retry_after_seconds=1))
+            self.transport.close()  # this one is kept for no moment more
         else:
             self._head_timer = self.loop.call_later(self.bounds.head_seconds, self._head_is_late)
 
@@ -62,6 +66,8 @@ class GatewayProtocol(HttpToolsProtocol):
         """End."""
         self._stop_head_timer()
         self._stop_write_timer()
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
         self.pipeline.clear()
         # uvicorn tells the request that came last, and not the one before it that is being answered.
         if self._active is not None and not self._active.response_complete:
@@ -147,7 +153,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer what is no request, and close; an answer that is under way goes first, and is the last one."""
+        """Answer what is no request, and end; an answer that is under way goes first, and is the last one."""
         self._refusal = problem
         self._stop_head_timer()
         if self.cycle is not None and not self.cycle.response_complete:
@@ -170,7 +176,8 @@ class GatewayProtocol(HttpToolsProtocol):
         ]
         head = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(STATUS_LINE[problem.status] + head + b"\r\n" + body)
-        self.transport.close()
+        self.transport.write_eof()
+        self._linger_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
     def _too_large(self) -> Problem:
         return Problem(

@@ -90,6 +90,14 @@ async def test_what_cannot_be_read_is_refused_as_a_problem(process: Gateway, sen
     assert b"connection: close" in answer.lower()
 
 
+async def test_who_goes_on_sending_what_was_refused_hears_why(process: Gateway) -> None:
+    more = b"b" * 100_000
+
+    answer = await exchanged(process, TIME + b"a: " + more, more, more, pause_seconds=0.05)
+
+    assert statuses(answer) == [431]
+
+
 @pytest.mark.parametrize(
     "framing",
     [
