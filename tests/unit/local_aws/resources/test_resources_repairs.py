@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from moto.core.base_backend import BackendDict
+from moto.core.routing import ServiceOperationRouter
 from moto.elasticache.models import elasticache_backends
 from moto.ssm.models import ssm_backends
 
+from local_aws.resources import moto_repairs
 from local_aws.resources.registry import handler_for
 from tests.unit.local_aws.resources.world import (
     ACCOUNT,
@@ -417,3 +421,27 @@ class TestSecretsManager:
         client.rotate_secret(SecretId=secret)
         assert client.get_secret_value(SecretId=secret)["SecretString"] == "old"
         assert "LastRotatedDate" not in client.describe_secret(SecretId=secret)
+
+
+def test_routes_are_made_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    moto_repairs.apply()
+    meeting = threading.Barrier(2)
+    met: list[bool] = []
+
+    class Slow:
+        """Takes as long to be made as it takes another to come, or a moment."""
+
+        def __init__(self, _service: object) -> None:
+            try:
+                meeting.wait(0.1)
+            except threading.BrokenBarrierError:
+                return
+            met.append(True)
+
+    monkeypatch.setattr("moto.core.routing.get_router_class", lambda _name, _protocol: Slow)
+    routers = [ServiceOperationRouter(type("Service", (), {"service_name": name})()) for name in ("one", "other")]
+    with ThreadPoolExecutor() as threads:
+        made = list(threads.map(lambda router: router._get_router("query"), routers))
+
+    assert [type(each) for each in made] == [Slow, Slow]
+    assert met == []
