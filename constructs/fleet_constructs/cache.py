@@ -13,8 +13,8 @@ from catalog.catalog import Catalog
 from catalog.environment import Environment
 from fleet_constructs.cache_alarms import add_cache_alarms
 from fleet_constructs.cache_users import CacheUsers
-from fleet_constructs.fleet_logs import retention_days
 from fleet_constructs.fleet_network import FleetNetwork
+from fleet_constructs.log_group import retention_days
 from fleet_constructs.retention import Retention
 
 # A command that takes longer is in the slow log, with the commands around it.

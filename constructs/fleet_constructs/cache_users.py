@@ -20,8 +20,8 @@ from catalog.service import Service
 from fleet_constructs.account_inputs import pascal_case
 from fleet_constructs.acknowledgements import wildcard
 from fleet_constructs.arns import account, arn, secret_arn_pattern
-from fleet_constructs.fleet_logs import retention_days
 from fleet_constructs.fleet_network import FleetNetwork
+from fleet_constructs.log_group import retention_days
 from fleet_constructs.python_function import FunctionNetwork, PythonFunction
 from fleet_constructs.retention import Retention
 

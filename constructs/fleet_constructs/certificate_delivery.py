@@ -11,8 +11,8 @@ from constructs import Construct
 import nats_platform
 from catalog import names
 from catalog.environment import Environment
-from fleet_constructs.arns import account, arn
-from nats_platform.commander import ENVIRONMENT_TAG, SLOT_TAG
+from fleet_constructs.arns import account
+from fleet_constructs.node_commands import command_statements, instances_arn
 
 SCRIPT = Path(nats_platform.__file__).parent / "node" / "deliver_certificates.py"
 END = "END_OF_SCRIPT"
@@ -25,7 +25,7 @@ class CertificateDelivery(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
         super().__init__(scope, construct_id)
         self._environment = environment
-        self.instances = arn("ec2", environment, "instance/*")
+        self.instances = instances_arn(environment)
         self.document_name = names.certificates_delivery(environment.name)
         ssm.CfnDocument(
             self,
@@ -68,30 +68,5 @@ class CertificateDelivery(Construct):
 
     def permissions(self) -> list[iam.PolicyStatement]:
         """Say what lets somebody deliver, and look at what came of it: on the nodes of this environment and no others."""
-        environment = self._environment
-        return [
-            iam.PolicyStatement(
-                sid="RunDelivery",
-                actions=["ssm:SendCommand"],
-                resources=[
-                    arn("ssm", environment, f"document/{name}")
-                    for name in (self.document_name, names.nats_document(environment.name, "status"))
-                ],
-            ),
-            iam.PolicyStatement(
-                sid="OnNodes",
-                actions=["ssm:SendCommand"],
-                resources=[self.instances],
-                conditions={
-                    "StringEquals": {
-                        f"ssm:resourceTag/{ENVIRONMENT_TAG}": environment.name,
-                        f"ssm:resourceTag/{SLOT_TAG}": list(names.NATS_NODES),
-                    }
-                },
-            ),
-            iam.PolicyStatement(
-                sid="FindNodesAndSeeHowItEnded",
-                actions=["ec2:DescribeInstances", "ssm:GetCommandInvocation"],
-                resources=["*"],
-            ),
-        ]
+        documents = [self.document_name, names.nats_document(self._environment.name, "status")]
+        return command_statements(self._environment, documents)

@@ -21,8 +21,9 @@ from catalog.identities import certificate_request
 from fleet_constructs.acknowledgements import wildcard
 from fleet_constructs.alarms import Condition, Metric, add_alarm
 from fleet_constructs.arns import account, arn, partition
+from fleet_constructs.bucket_access import own_bucket_statements
 from fleet_constructs.certificate_delivery import CertificateDelivery
-from fleet_constructs.fleet_logs import retention_days
+from fleet_constructs.log_group import retention_days
 from fleet_constructs.python_function import PythonFunction
 from fleet_constructs.retention import Retention
 
@@ -168,23 +169,7 @@ class CertificateIssuer(Construct):
     def _permissions(self, passphrase: secretsmanager.Secret) -> list[iam.PolicyStatement]:
         """Say what the function may do: all that a store does in its own bucket, and see whose tasks run."""
         return [
-            iam.PolicyStatement(
-                sid="ListStore", actions=["s3:ListBucket", "s3:ListBucketVersions"], resources=[self._bucket_arn]
-            ),
-            iam.PolicyStatement(
-                sid="KeepStore",
-                actions=[
-                    "s3:DeleteObject",
-                    "s3:DeleteObjectVersion",
-                    "s3:GetObject",
-                    "s3:GetObjectVersion",
-                    "s3:PutObject",
-                ],
-                resources=[f"{self._bucket_arn}/*"],
-            ),
-            iam.PolicyStatement(
-                sid="EncryptStore", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[self._key.key_arn]
-            ),
+            *own_bucket_statements(self._bucket_arn, self._key.key_arn),
             iam.PolicyStatement(
                 sid="ReadPassphrase", actions=["secretsmanager:GetSecretValue"], resources=[passphrase.secret_arn]
             ),

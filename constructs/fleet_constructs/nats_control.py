@@ -15,7 +15,8 @@ from catalog.contract import compact
 from catalog.environment import Environment
 from fleet_constructs.acknowledgements import wildcard
 from fleet_constructs.arns import account, arn
-from fleet_constructs.fleet_logs import retention_days
+from fleet_constructs.bucket_access import own_bucket_statements
+from fleet_constructs.log_group import retention_days
 from fleet_constructs.nats_assets import NatsAssets
 from fleet_constructs.nats_bucket import bucket_arn
 from fleet_constructs.nats_documents import NatsDocuments
@@ -105,7 +106,7 @@ class NatsControl(Construct):
         tasks = arn("ecs", environment, f"task/{names.cluster(environment.name)}/*")
         stack = arn("cloudformation", environment, f"stack/{names.stack(environment.name, 'nats')}/*")
         statements = [
-            *self._bucket_statements(key_arn),
+            *own_bucket_statements(self._bucket_arn, key_arn),
             self._assets.read_statement(),
             *documents.permissions("configure", "gate", "status", "streams", "backup", "restore"),
             *self._usage_statements(tasks, stack),
@@ -154,27 +155,6 @@ class NatsControl(Construct):
             wildcard(executions, "the id of an execution is not known before"),
         )
         return function
-
-    def _bucket_statements(self, key_arn: str) -> list[iam.PolicyStatement]:
-        return [
-            iam.PolicyStatement(
-                sid="ListBucket", actions=["s3:ListBucket", "s3:ListBucketVersions"], resources=[self._bucket_arn]
-            ),
-            iam.PolicyStatement(
-                sid="KeepBucket",
-                actions=[
-                    "s3:DeleteObject",
-                    "s3:DeleteObjectVersion",
-                    "s3:GetObject",
-                    "s3:GetObjectVersion",
-                    "s3:PutObject",
-                ],
-                resources=[f"{self._bucket_arn}/*"],
-            ),
-            iam.PolicyStatement(
-                sid="EncryptBucket", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key_arn]
-            ),
-        ]
 
     def _usage_statements(self, tasks: str, stack: str) -> list[iam.PolicyStatement]:
         """Say what lets the function see who uses what, and whether a stack is on its way back."""

@@ -14,9 +14,9 @@ from catalog import names
 from catalog.environment import Environment
 from fleet_constructs.account_inputs import pascal_case
 from fleet_constructs.acknowledgements import wildcard
-from fleet_constructs.arns import arn
 from fleet_constructs.nats_scripts import run_agent
-from nats_platform.commander import ENVIRONMENT_TAG, PARAMETER, SLOT_TAG
+from fleet_constructs.node_commands import command_statements, instances_arn
+from nats_platform.commander import PARAMETER
 from nats_platform.limits import COMMAND_SECONDS
 
 WITH_REQUEST: frozenset[names.NatsCommand] = frozenset({"configure", "streams", "restore"})
@@ -37,7 +37,7 @@ class NatsDocuments(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
         super().__init__(scope, construct_id)
         self._environment = environment
-        self.instances = arn("ec2", environment, "instance/*")
+        self.instances = instances_arn(environment)
         for command in names.NATS_COMMANDS:
             ssm.CfnDocument(
                 self,
@@ -51,33 +51,8 @@ class NatsDocuments(Construct):
 
     def permissions(self, *commands: names.NatsCommand) -> list[iam.PolicyStatement]:
         """Say what lets somebody send commands: these and no others, to the machines of this environment and no others."""
-        environment = self._environment
-        return [
-            iam.PolicyStatement(
-                sid="SendCommands",
-                actions=["ssm:SendCommand"],
-                resources=[
-                    arn("ssm", environment, f"document/{names.nats_document(environment.name, command)}")
-                    for command in commands
-                ],
-            ),
-            iam.PolicyStatement(
-                sid="ToNodes",
-                actions=["ssm:SendCommand"],
-                resources=[self.instances],
-                conditions={
-                    "StringEquals": {
-                        f"ssm:resourceTag/{ENVIRONMENT_TAG}": environment.name,
-                        f"ssm:resourceTag/{SLOT_TAG}": list(names.NATS_NODES),
-                    }
-                },
-            ),
-            iam.PolicyStatement(
-                sid="FindNodesAndSeeHowCommandsEnded",
-                actions=["ec2:DescribeInstances", "ssm:GetCommandInvocation"],
-                resources=["*"],
-            ),
-        ]
+        documents = [names.nats_document(self._environment.name, command) for command in commands]
+        return command_statements(self._environment, documents)
 
     def acknowledgements(self) -> Sequence[cdk.Acknowledgment]:
         """Return the findings about these permissions that are accepted."""

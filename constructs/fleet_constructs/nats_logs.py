@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from catalog import names
 from catalog.environment import Environment
 from fleet_constructs.arns import arn
-from fleet_constructs.fleet_logs import retention_days
+from fleet_constructs.log_group import add_log_group
 from fleet_constructs.retention import Retention
 
 
@@ -26,22 +25,8 @@ class NatsLogs(Construct):
         self, scope: Construct, construct_id: str, *, environment: Environment, key: kms.Key, retention: Retention
     ) -> None:
         super().__init__(scope, construct_id)
-        key.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="LogsMayEncrypt",
-                principals=[iam.ServicePrincipal(f"logs.{environment.region}.amazonaws.com")],
-                actions=["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"],
-                resources=["*"],
-                conditions={"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": nats_log_group_arn(environment)}},
-            )
-        )
-        self.log_group = logs.LogGroup(
-            self,
-            "Resource",
-            log_group_name=names.nats_log_group(environment.name),
-            encryption_key=key,
-            retention=retention_days(environment.monitoring.log_retention_days),
-            removal_policy=retention.removal_policy,
+        self.log_group = add_log_group(
+            self, name=names.nats_log_group(environment.name), environment=environment, key=key, retention=retention
         )
 
 

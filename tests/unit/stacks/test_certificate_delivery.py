@@ -100,14 +100,14 @@ def test_the_function_may_deliver_to_the_nodes_of_this_environment_and_look_at_t
         ],
         f"{ARN}:ec2:{HERE}:instance/*",
     ]
-    assert found["OnNodes"]["Condition"] == {
+    assert found["ToNodes"]["Condition"] == {
         "StringEquals": {
             "ssm:resourceTag/environment": "prod",
             "ssm:resourceTag/nats-slot": ["nats-1", "nats-2", "nats-3"],
         }
     }
-    assert "Condition" not in found["RunDelivery"]
-    assert found["FindNodesAndSeeHowItEnded"]["Action"] == ["ec2:DescribeInstances", "ssm:GetCommandInvocation"]
+    assert "Condition" not in found["SendCommands"]
+    assert found["FindNodesAndSeeHowCommandsEnded"]["Action"] == ["ec2:DescribeInstances", "ssm:GetCommandInvocation"]
 
 
 @pytest.mark.parametrize("environment", ["prod", "local"])
