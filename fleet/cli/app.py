@@ -20,6 +20,7 @@ class FleetGroup(LazyGroup):
         "catalog": LazyCommand("fleet.cli.catalog_commands", "Check, read and edit the service catalog."),
         "deploy": LazyCommand("fleet.cli.deploy_command", "Deploy the whole catalog to an environment, and verify it."),
         "verify": LazyCommand("fleet.cli.verify_command", "Compare an environment with the catalog."),
+        "report": LazyCommand("fleet.cli.report_command", "Write how ready an environment is to a page."),
         "diff": LazyCommand("fleet.cli.diff_command", "Show what a deployment would change."),
         "destroy": LazyCommand("fleet.cli.destroy_command", "Remove an environment, all but what is retained."),
         "certs": LazyCommand("fleet.cli.certs_commands", "Issue, renew and look at the certificates."),

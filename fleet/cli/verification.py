@@ -41,7 +41,7 @@ _PLATFORM = {
 def print_report(report: Report, output: Format) -> None:
     """Print a report to stdout."""
     if output == "json":
-        result_json(_as_json(report))
+        result_json(report_plain(report))
         return
     result(_service_table(report))
     result("")
@@ -116,7 +116,8 @@ def _told(checks: Sequence[Check], mark: str) -> Iterator[str]:
             yield f"  → {fix}"
 
 
-def _as_json(report: Report) -> dict[str, Any]:
+def report_plain(report: Report) -> dict[str, Any]:
+    """Return a report as plain data."""
     return {
         "environment": report.environment,
         "account": report.account,

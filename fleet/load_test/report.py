@@ -1,4 +1,4 @@
-"""A result as one page of HTML that needs nothing beside it: it can be sent, kept and read in ten years."""
+"""A result as a page of HTML."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from fleet.load_test.result import Result
 from fleet.load_test.svg import Line, Mark, nines, percentile_axis, plot, time_axis
 from fleet.load_test.verdict import Judgement, whole
+from fleet.page import document, heading, table, tiles
 from load_test.plan import Plan, Stage
 
 _CURVE = tuple(100 - 100 / 10 ** (step / 20) for step in range(81))
@@ -18,43 +19,13 @@ _LATENCY = (
 )
 _FIGURES = ("p50", "p90", "p99", "p99.9", "max")
 
-_STYLE = """
-:root { color-scheme: light dark; --ground: #fff; --text: #1b1f24; --dim: #5b6570; --line: #d8dee4; --card: #f5f7f9;
-  --one: #0b66c3; --two: #b35900; --three: #b3261e; --four: #9aa4ae; --good: #1a7f37; --bad: #b3261e; }
-@media (prefers-color-scheme: dark) { :root { --ground: #11161c; --text: #e4e9ee; --dim: #9aa6b2; --line: #2c3640; --card: #1a222b;
-  --one: #5aaeff; --two: #f0a04b; --three: #ff7b72; --four: #6f7c88; --good: #56d364; --bad: #ff7b72; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1120px; padding: 24px; background: var(--ground); color: var(--text);
-  font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-h1 { font-size: 22px; margin: 0 0 4px; } h2 { font-size: 17px; margin: 32px 0 8px; } p { margin: 4px 0; } .dim { color: var(--dim); }
-.verdict { display: inline-block; padding: 2px 12px; border-radius: 12px; border: 2px solid; font-weight: 600; }
-.good { color: var(--good); } .bad { color: var(--bad); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 10px; margin: 18px 0; }
-.tile { background: var(--card); border-radius: 8px; padding: 10px 14px; } .tile b { display: block; font-size: 20px; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); gap: 18px; }
-figure { margin: 0; background: var(--card); border-radius: 8px; padding: 12px; } figcaption { font-weight: 600; margin-bottom: 6px; }
-svg { width: 100%; height: auto; display: block; } details { margin: 6px 0; } summary { cursor: pointer; } svg text { font: 11px system-ui, sans-serif; fill: var(--dim); }
-.grid { stroke: var(--line); } .mark { stroke: var(--bad); stroke-dasharray: 5 4; }
-polyline { fill: none; stroke-width: 1.8; } polyline.one { stroke: var(--one); } polyline.two { stroke: var(--two); }
-polyline.three { stroke: var(--three); } polyline.four { stroke: var(--four); } polygon.three { fill: var(--three); opacity: .75; }
-polygon.four { fill: var(--four); opacity: .35; }
-.legend { font-weight: 400; font-size: 13px; margin-left: 8px; } .key { margin-right: 10px; } .key::before { content: "●"; margin-right: 4px; }
-.key.one::before { color: var(--one); } .key.two::before { color: var(--two); } .key.three::before { color: var(--three); }
-.key.four::before { color: var(--four); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: 4px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { font-weight: 600; color: var(--dim); } th:first-child, td:first-child, .words td, .words th { text-align: left; }
-.words td { white-space: normal; } tr.part td { color: var(--dim); } tr.part td:first-child { padding-left: 28px; }
-"""
-
 
 def page(result: Result) -> str:
     """Return the page."""
     plain = result.to_plain()
     title = f"Load test of {plain['environment']}, {result.started_at:%Y-%m-%d %H:%M} UTC"
-    verdict = f'<span class="verdict {"good" if result.passed else "bad"}">{plain["verdict"]}</span>'
     parts = [
-        f"<h1>{escape(title)} {verdict}</h1>",
+        heading(title, plain["verdict"], good=result.passed),
         f'<p class="dim">{escape(_told(result.plan))}.</p>',
         *(f'<p class="bad">Late: {escape(why)}.</p>' for why in result.spoiled_by),
         *(['<p class="bad">It was ended before its time.</p>'] if result.measured.was_stopped else []),
@@ -69,24 +40,21 @@ def page(result: Result) -> str:
         _tester(plain["tester"]),
         f'<p class="dim">{_LATENCY} Catalog {escape(plain["catalog_digest"][:12])}.</p>',
     ]
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>{chr(10).join(parts)}</body></html>\n"
-    )
+    return document(title, parts)
 
 
 def _tiles(plain: Mapping[str, Any]) -> str:
     summary = plain["summary"]
-    tiles = [
-        ("answers a second", f"{summary['rate']:,.1f}"),
-        ("asked", f"{summary['due']:,}"),
-        ("failed", f"{summary['error_percent']:g} %"),
-        ("p50", f"{summary['p50_milliseconds']:.1f} ms"),
-        ("p99", f"{summary['p99_milliseconds']:.1f} ms"),
-        ("slowest", f"{summary['max_milliseconds']:.1f} ms"),
-    ]
-    shown = "".join(f'<div class="tile"><b>{value}</b><span class="dim">{name}</span></div>' for name, value in tiles)
-    return f'<div class="tiles">{shown}</div>'
+    return tiles(
+        {
+            "answers a second": f"{summary['rate']:,.1f}",
+            "asked": f"{summary['due']:,}",
+            "failed": f"{summary['error_percent']:g} %",
+            "p50": f"{summary['p50_milliseconds']:.1f} ms",
+            "p99": f"{summary['p99_milliseconds']:.1f} ms",
+            "slowest": f"{summary['max_milliseconds']:.1f} ms",
+        }
+    )
 
 
 def _plots(result: Result) -> Iterable[str]:
@@ -144,7 +112,7 @@ def _judged(judgements: Iterable[Judgement]) -> str:
         whose, _, told = judgement.told().partition(": ")
         style, word = ("good", "met") if judgement.good else ("bad", "missed")
         rows.append((escape(whose), escape(told), f'<span class="{style}">{word}</span>'))
-    return _table(("of", "found and wanted", ""), rows, style="words")
+    return table(("of", "found and wanted", ""), rows, style="words")
 
 
 def _services(services: Mapping[str, Any]) -> str:
@@ -157,7 +125,7 @@ def _services(services: Mapping[str, Any]) -> str:
             rows.append((escape(subject), *_figures(own)))
             styles.append("part")
     headers = ("service, subject", "asked", "answers/s", "errors", *(f"{each} ms" for each in _FIGURES))
-    return _table(headers, rows, styles)
+    return table(headers, rows, styles)
 
 
 def _figures(part: Mapping[str, Any]) -> tuple[str, ...]:
@@ -178,7 +146,7 @@ def _errors(result: Result, errors: Mapping[str, int]) -> Iterable[str]:
         (escape(kind), f"{number:,}", "<br>".join(map(escape, samples.get(kind, []))))
         for kind, number in errors.items()
     ]
-    yield _table(("type", "number", "the first of them"), rows, style="words")
+    yield table(("type", "number", "the first of them"), rows, style="words")
 
 
 def _tester(tester: Mapping[str, Any]) -> str:
@@ -189,18 +157,7 @@ def _tester(tester: Mapping[str, Any]) -> str:
         ("share of a processor, busiest second of the busiest worker", f"{tester['busiest_processor_share']:.0%}"),
         ("connections that were lost and made again", str(tester["reconnects"])),
     ]
-    return _table(("", ""), told, style="words")
-
-
-def _table(
-    headers: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[str] = (), *, style: str = ""
-) -> str:
-    head = "".join(f"<th>{header}</th>" for header in headers)
-    body = "".join(
-        f'<tr class="{styles[index] if styles else ""}">{"".join(f"<td>{cell}</td>" for cell in row)}</tr>'
-        for index, row in enumerate(rows)
-    )
-    return f'<div class="wide"><table class="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return table(("", ""), told, style="words")
 
 
 def _told(plan: Plan) -> str:
