@@ -52,7 +52,8 @@ class Monitoring(Model):
     """Logs, metrics and where they lead."""
 
     container_insights: bool = True
-    """Whether ECS reports running tasks itself; otherwise the task-count alarm counts the samples of a free metric."""
+    """Container Insights with enhanced observability: ECS reports running tasks itself, and every service, task and container.
+    Otherwise the task-count alarm counts the samples of a free metric."""
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653] = 30
     """How long the fleet's logs are kept."""
 

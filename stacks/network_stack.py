@@ -30,7 +30,8 @@ class NetworkStack(FleetStack):
             "Cluster",
             cluster_name=names.cluster(environment.name),
             vpc=self.network.vpc,
-            container_insights_v2=ecs.ContainerInsights.ENABLED
+            # With enhanced observability: metrics down to the container, at a quarter of the price of a metric without.
+            container_insights_v2=ecs.ContainerInsights.ENHANCED
             if environment.monitoring.container_insights
             else ecs.ContainerInsights.DISABLED,
             enable_fargate_capacity_providers=True,
