@@ -20,7 +20,7 @@ from typing import Any
 from nats_platform.node import snapshot
 from nats_platform.node.aws import Aws, Bucket
 from nats_platform.node.certificates import provisioner_context
-from nats_platform.node.jetstream import JetStream, connected
+from nats_platform.node.jetstream import JetStream, connected, patiently
 from nats_platform.node.settings import BACKUPS, LATEST_BACKUP, Settings
 
 MANIFEST, COMPLETE = "manifest.json", "COMPLETE"
@@ -57,7 +57,7 @@ def backup(settings: Settings, *, now: Clock = _now) -> dict[str, Any]:
 
 async def _take_all(settings: Settings, jetstream: JetStream, name: str) -> dict[str, Any]:
     taken: dict[str, Any] = {"backup": name}
-    kept_bytes = {each["config"]["name"]: each["state"]["bytes"] for each in await jetstream.streams()}
+    kept_bytes = {each["config"]["name"]: each["state"]["bytes"] for each in await patiently(jetstream.streams)}
     for stream, size_bytes in sorted(kept_bytes.items()):
         key = f"{BACKUPS}{name}/{stream}.tar.s2"
         with _bucket(settings).writing(key, expected_bytes=size_bytes) as target:

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import nats
 from nats.aio.client import Client
@@ -22,6 +22,11 @@ ASK_SECONDS = 10
 NOT_FOUND = 404
 _UNAVAILABLE = 503
 _NO_SUITABLE_PEERS = 10005  # as a leader says who has not heard yet of a node that is back
+# A cluster that has just lost, or got back, a node takes some seconds until it answers, and takes, everything again.
+ATTEMPTS = 8
+PAUSE_SECONDS = 2.0
+Answer = TypeVar("Answer")
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class ApiError(RefusedError):
@@ -40,6 +45,22 @@ class UnansweredError(RefusedError):
 def is_temporary(error: RefusedError) -> bool:
     """Tell whether what was refused may be taken a moment later."""
     return isinstance(error, UnansweredError) or (isinstance(error, ApiError) and error.is_temporary)
+
+
+async def patiently(work: Callable[[], Awaitable[Answer]], sleep: Sleep = asyncio.sleep) -> Answer:
+    """Do something that may be done twice; again where the cluster cannot do it just now.
+
+    Raises:
+        RefusedError: It is refused, or the cluster still cannot do it.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await work()
+        except RefusedError as error:
+            if not is_temporary(error):
+                raise
+            await sleep(PAUSE_SECONDS)
+    return await work()
 
 
 @dataclass(frozen=True)
@@ -97,7 +118,7 @@ class JetStream:
         while True:
             page = await self.ask(subject, {"offset": len(found)})
             if missing := page.get("missing"):
-                raise RefusedError(f"nobody leads {', '.join(missing)}")
+                raise UnansweredError(f"nobody leads {', '.join(missing)}")
             found += page.get(key) or []
             if not page.get(key) or len(found) >= page["total"]:
                 return found

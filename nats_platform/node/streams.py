@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from nats_platform.node import wanted_streams
 from nats_platform.node.certificates import provisioner_context
 from nats_platform.node.deliver_certificates import RefusedError
-from nats_platform.node.jetstream import JetStream, connected, is_temporary
+from nats_platform.node.jetstream import JetStream, Sleep, connected, patiently
 from nats_platform.node.losses import REBUILT, losses
 from nats_platform.node.settings import Settings
 
 Work = Callable[[], Awaitable[Any]]
-Sleep = Callable[[float], Awaitable[None]]
-# A cluster that has just lost, or got back, a node takes some seconds until it takes everything again.
-ATTEMPTS = 8
-PAUSE_SECONDS = 2.0
 
 
 @dataclass
@@ -38,7 +35,7 @@ class Changes:
         """
         if not self.dry_run:
             try:
-                await _patiently(work, sleep)
+                await patiently(work, sleep)
             except RefusedError as error:
                 self.refused.append(f"{what}: {error}")
                 return
@@ -47,19 +44,6 @@ class Changes:
     def to_plain(self) -> dict[str, Any]:
         """Return it as plain data."""
         return vars(self)
-
-
-async def _patiently(work: Work, sleep: Sleep) -> None:
-    for _ in range(ATTEMPTS - 1):
-        try:
-            await work()
-        except RefusedError as error:
-            if not is_temporary(error):
-                raise
-            await sleep(PAUSE_SECONDS)
-        else:
-            return
-    await work()
 
 
 def apply_streams(settings: Settings, asked: Mapping[str, Any], *, dry_run: bool) -> Changes:
@@ -81,7 +65,7 @@ async def bring_about(jetstream: JetStream, asked: Mapping[str, Any], *, replica
     """Apply what is asked to JetStream."""
     changes = Changes(dry_run)
     wanted, allowed = wanted_streams.streams(asked, replicas), set(asked.get("allow_data_loss") or [])
-    there = {each["config"]["name"]: each for each in await jetstream.streams()}
+    there = {each["config"]["name"]: each for each in await patiently(jetstream.streams)}
     for name, config in wanted.items():
         if name in there:
             allow_loss = bool(allowed & {name, _bucket(name)})
@@ -94,7 +78,7 @@ async def bring_about(jetstream: JetStream, asked: Mapping[str, Any], *, replica
     for name in sorted(there):
         if name not in wanted:
             changes.kept.append(f"stream {name}")
-        found = sorted(each["name"] for each in await jetstream.consumers(name))
+        found = sorted(each["name"] for each in await patiently(partial(jetstream.consumers, name)))
         changes.kept += [f"consumer {name} {each}" for each in found if (name, each) not in consumers]
     return changes
 
@@ -110,7 +94,7 @@ async def _change_stream(
     told = ", ".join(f"{key} {_shown(config.get(key))} → {_shown(value)}" for key, value in differing.items())
     held: list[str] = []
     if "subjects" in differing:
-        told_of = await jetstream.ask(f"STREAM.INFO.{name}", {"subjects_filter": ">"})
+        told_of = await patiently(partial(jetstream.ask, f"STREAM.INFO.{name}", {"subjects_filter": ">"}))
         held = list(told_of["state"].get("subjects") or {})
     lost = list(losses(wanted, info, held))
     if lost and not allow_loss:
@@ -133,7 +117,8 @@ async def _change_consumer(
     name = wanted["name"]
     what, subject = f"consumer {stream} {name}", f"CONSUMER.CREATE.{stream}.{name}"
     asked = {"stream_name": stream, "config": wanted}
-    info = None if is_new and changes.dry_run else await jetstream.find(f"CONSUMER.INFO.{stream}.{name}")
+    find = partial(jetstream.find, f"CONSUMER.INFO.{stream}.{name}")
+    info = None if is_new and changes.dry_run else await patiently(find)
     if info is None:
         await changes.make(f"{what}: made", _asking(jetstream, subject, {**asked, "action": "create"}))
         return

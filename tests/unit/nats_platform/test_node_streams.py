@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from nats.errors import NoRespondersError
 
-from nats_platform.node import wanted_streams
+from nats_platform.node import jetstream, wanted_streams
 from nats_platform.node.deliver_certificates import RefusedError
 from nats_platform.node.go_time import parse
-from nats_platform.node.jetstream import ApiError, UnansweredError
+from nats_platform.node.jetstream import ATTEMPTS, ApiError, JetStream, UnansweredError
 from nats_platform.node.losses import losses, matches
-from nats_platform.node.streams import ATTEMPTS, Changes
+from nats_platform.node.streams import Changes, bring_about
 
 DAY_SECONDS = 86_400
 PLAIN = {
@@ -22,6 +25,13 @@ PLAIN = {
     "retention": "limits",
     "discard": "old",
     "duplicate_window_seconds": 120,
+}
+CONSUMER = {
+    "stream": "ORDERS",
+    "filter_subjects": ["orders.paid"],
+    "ack_wait_seconds": 30,
+    "max_deliver": 5,
+    "max_ack_pending": 100,
 }
 
 
@@ -167,3 +177,46 @@ async def test_what_is_wrong_is_asked_for_once() -> None:
     await changes.make("stream A: made", work, at_once)
 
     assert (len(changes.refused), work.times) == (1, 1)
+
+
+class Reluctant:
+    """A connection that nobody answers on the first time that something is asked, as while a leader is chosen."""
+
+    def __init__(self, **answers: dict[str, Any]) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    async def request(self, subject: str, _: bytes, *, timeout: float) -> Any:  # noqa: ASYNC109 - as nats-py has it
+        del timeout
+        name = subject.removeprefix("$JS.API.").replace(".", "_")
+        self.asked.append(name)
+        if self.asked.count(name) == 1:
+            raise NoRespondersError
+        missing = {"missing": ["ORDERS"], "total": 1}
+        is_leaderless = name == "STREAM_LIST" and self.asked.count(name) == 2
+        return SimpleNamespace(data=json.dumps(missing if is_leaderless else self.answers[name]).encode())
+
+
+async def test_a_cluster_that_has_just_lost_a_node_is_asked_again_until_it_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jetstream, "PAUSE_SECONDS", 0)
+    asked = {"streams": {"ORDERS": {**PLAIN, "subjects": ["orders.paid"]}}, "consumers": {"billing": CONSUMER}}
+    ((_, config),) = wanted_streams.consumers(asked)
+    connection: Any = Reluctant(
+        STREAM_LIST={"total": 1, "streams": [info(stream())]},
+        STREAM_INFO_ORDERS=info(stream(), subjects={"orders.made": 1}),
+        CONSUMER_INFO_ORDERS_billing={"name": "billing", "config": config},
+        CONSUMER_LIST_ORDERS={"total": 1, "consumers": [{"name": "billing"}]},
+    )
+
+    changes = await bring_about(JetStream(connection), asked, replicas=3, dry_run=False)
+
+    assert (changes.changed, changes.kept, len(changes.refused)) == ([], [], 1)
+    assert "it holds messages of orders.made" in changes.refused[0]
+    assert {name: connection.asked.count(name) for name in connection.answers} == {
+        "STREAM_LIST": 3,
+        "STREAM_INFO_ORDERS": 2,
+        "CONSUMER_INFO_ORDERS_billing": 2,
+        "CONSUMER_LIST_ORDERS": 2,
+    }
