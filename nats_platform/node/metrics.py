@@ -6,10 +6,11 @@ not answer gives no numbers of its own but `unhealthy`: who counts the samples o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ JETSTREAM = "nats-jetstream"
 REFUSED = ("Authentication Failure", "Authentication Timeout", "TLS Handshake Failure", "Authentication Expired")
 _ITSELF = "127.0.0.1"
 BACKUP_LOOK_SECONDS = 600
+_JETSTREAM = "/jsz?accounts=1&streams=1&consumers=1&raft=1"
+_LOOKS = 5
+_PAUSE_SECONDS = 0.2
 Numbers = dict[str, float]
 
 
@@ -41,7 +45,7 @@ class Memory:
     looked_at: str = ""
     """The server's time at the last look."""
     backup: float = 0.0
-    """When the last backup was complete, in seconds since 1970; 0 where there is none."""
+    """When the last backup was complete, in seconds since 1970; 0 where none is known."""
     backup_looked_at: float = 0.0
     cursor: str = ""
     """The last line of the log that was sent."""
@@ -95,7 +99,9 @@ def line(settings: Settings, service: str, numbers: Numbers, now: float) -> dict
     }
 
 
-def measure(settings: Settings, memory: Memory, now: float) -> dict[str, Numbers]:
+def measure(
+    settings: Settings, memory: Memory, now: float, sleep: Callable[[float], None] = time.sleep
+) -> dict[str, Numbers]:
     """Return the numbers of both services, and have the memory hold what the next run needs."""
     monitor = Monitor(settings.monitor)
     disk = os.statvfs(settings.data)
@@ -105,7 +111,8 @@ def measure(settings: Settings, memory: Memory, now: float) -> dict[str, Numbers
     }
     jetstream: Numbers = {"unhealthy": float(bool(monitor.fault(EVERYTHING)))}
     try:
-        varz, jsz = monitor.get("/varz"), monitor.get("/jsz?accounts=1&streams=1&consumers=1&raft=1")
+        varz, jsz = monitor.get("/varz"), monitor.get(_JETSTREAM)
+        behind = _stays_behind(monitor, jsz, settings.node, sleep)
         closed = monitor.get("/connz?state=closed&sort=stop&limit=10000")["connections"]
         missing = set(without(settings.nodes, settings.node)) - set(peers(monitor.get("/routez")))
     except OSError:
@@ -114,10 +121,9 @@ def measure(settings: Settings, memory: Memory, now: float) -> dict[str, Numbers
     jetstream.update(
         leaderless=float(not (jsz.get("meta_cluster") or {}).get("leader")),
         store_used_percent=_percent(jsz["storage"], jsz["config"]["max_storage"]),
-        replica_lag=float(max(lags(jsz, settings.node), default=0)),
+        replica_lag=float(behind),
     )
-    if (age := _backup_age_hours(settings, memory, now)) is not None:
-        jetstream["backup_age_hours"] = age
+    jetstream["backup_age_hours"] = _backup_age_hours(settings, memory, now, parse(varz["start"]).timestamp())
     return {SERVER: server, JETSTREAM: jetstream}
 
 
@@ -155,16 +161,28 @@ def lags(jsz: Mapping[str, Any], node: str) -> list[int]:
     ]
 
 
-def _backup_age_hours(settings: Settings, memory: Memory, now: float) -> float | None:
-    """Return the age of the last backup; None where there is none. The bucket is asked now and then only."""
+def _stays_behind(monitor: Monitor, jsz: Mapping[str, Any], node: str, sleep: Callable[[float], None]) -> int:
+    """Return how far replicas are behind at the best of some looks: under load something is on its way at any moment."""
+    least = max(lags(jsz, node), default=0)
+    for _ in range(_LOOKS - 1):
+        if not least:
+            break
+        sleep(_PAUSE_SECONDS)
+        least = min(least, max(lags(monitor.get(_JETSTREAM), node), default=0))
+    return least
+
+
+def _backup_age_hours(settings: Settings, memory: Memory, now: float, started: float) -> float:
+    """Return the age of the last backup; where none is known, since when the server runs without, so that its alarm comes all the same.
+
+    The bucket is asked now and then only, and what it said last holds while it does not answer.
+    """
     if now - memory.backup_looked_at >= BACKUP_LOOK_SECONDS:
-        try:
+        with contextlib.suppress(*FAULTS):
             found = Bucket(settings.bucket, Aws(settings.region)).find(LATEST_BACKUP)
             memory.backup = parse(json.loads(found)["completed_at"]).timestamp() if found else 0.0
-        except FAULTS:
-            memory.backup = 0.0  # its absence is what the alarm is for
         memory.backup_looked_at = now
-    return round((now - memory.backup) / 3600, 2) if memory.backup else None
+    return round((now - (memory.backup or started)) / 3600, 2)
 
 
 def _percent(part: float, whole: float) -> float:

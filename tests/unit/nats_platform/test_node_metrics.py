@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from nats_platform.node import journal, metrics
+from nats_platform.node.aws import Bucket
+from nats_platform.node.deliver_certificates import RefusedError
 from nats_platform.node.settings import Settings
 
 SETTINGS = Settings.told({
@@ -81,6 +85,132 @@ def test_a_line_has_two_dimensions_and_its_numbers_beside() -> None:
     assert declared["Dimensions"] == [["Environment", "Service"]]
     assert [metric["Name"] for metric in declared["Metrics"]] == ["routes_missing"]
     assert (line["Environment"], line["Service"], line["routes_missing"]) == ("test", "nats", 0.0)
+
+
+# --- what is measured --------------------------------------------------------------------------------------------------------
+
+NOON = 1_785_326_400.0  # 2026-07-29T12:00:00Z
+
+
+class Told:
+    """A server's monitoring, of a node that is well but for what a test says."""
+
+    def __init__(self) -> None:
+        self.unhealthy = ""
+        self.routes = ["nats-2", "nats-2", "nats-3"]
+        self.leader = "nats-2"
+        self.stored = 0
+        self.lags = [0]
+        """How far a replica is behind, look by look, and as the last time for ever."""
+
+    def fault(self, path: str) -> str:
+        assert path == "/healthz"
+        return self.unhealthy
+
+    def get(self, path: str) -> Any:
+        return {
+            "/varz": varz(0, "2026-07-29T12:00:00Z"),
+            "/jsz": self._jsz() if path.startswith("/jsz") else None,
+            "/connz": {"connections": []},
+            "/routez": {"routes": [{"remote_name": name} for name in self.routes]},
+        }[path.partition("?")[0]]
+
+    def _jsz(self) -> dict[str, Any]:
+        lag = self.lags.pop(0) if len(self.lags) > 1 else self.lags[0]
+        stream = {"cluster": {"leader": "nats-1", "replicas": [{"name": "nats-3", "lag": lag}]}}
+        return {
+            "meta_cluster": {"leader": self.leader},
+            "storage": self.stored,
+            "config": {"max_storage": 400},
+            "account_details": [{"stream_detail": [stream]}],
+        }
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    """What the monitoring says; the machine has a quarter of its disk left, and there is no backup."""
+    told = Told()
+    monkeypatch.setattr(metrics, "Monitor", lambda _: told)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_blocks=400, f_bavail=100))
+    monkeypatch.setattr(Bucket, "find", lambda *_: None)
+    return told
+
+
+def measured(memory: metrics.Memory | None = None, now: float = NOON) -> dict[str, float]:
+    found = metrics.measure(SETTINGS, memory or metrics.Memory(), now, sleep=lambda _: None)
+    return {name: value for numbers in found.values() for name, value in numbers.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "value"),
+    [
+        ({}, "routes_missing", 0),
+        ({"routes": ["nats-2", "nats-2"]}, "routes_missing", 1),
+        ({"routes": []}, "routes_missing", 2),
+        ({}, "leaderless", 0),
+        ({"leader": ""}, "leaderless", 1),
+        ({}, "unhealthy", 0),
+        ({"unhealthy": "/healthz answers 503"}, "unhealthy", 1),
+        ({"stored": 300}, "store_used_percent", 75),
+        ({}, "disk_used_percent", 75),
+        ({"lags": [3]}, "replica_lag", 3),
+        ({"lags": [7, 5, 2, 5, 9]}, "replica_lag", 2),
+        ({"lags": [3, 0]}, "replica_lag", 0),
+    ],
+    ids=json.dumps,
+)
+def test_each_number_tells_of_what_its_alarm_is_for(
+    told: Told, change: dict[str, Any], name: str, value: float
+) -> None:
+    vars(told).update(change)
+
+    assert measured()[name] == value
+
+
+def test_the_memory_in_use_is_what_the_kernel_cannot_give() -> None:
+    assert metrics._memory_used("MemTotal: 1000 kB\nMemFree: 10 kB\nMemAvailable: 200 kB\n") == 80  # noqa: SLF001 - the kernel's own cannot be set
+
+
+@pytest.mark.usefixtures("told")
+def test_the_age_of_the_last_backup_is_told_in_hours_and_the_bucket_seldom_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def find(_: object, key: str) -> bytes:
+        asked.append(key)
+        return b'{"completed_at": "2026-07-29T09:00:00Z"}'
+
+    monkeypatch.setattr(Bucket, "find", find)
+    memory = metrics.Memory()
+
+    ages = [measured(memory, NOON + seconds)["backup_age_hours"] for seconds in (0, 360, 720)]
+
+    assert ages == [3, 3.1, 3.2]
+    assert asked == ["backups/latest.json"] * 2
+
+
+@pytest.mark.usefixtures("told")
+def test_a_cluster_without_any_backup_tells_how_long_it_has_run_without() -> None:
+    assert measured()["backup_age_hours"] == 2
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize("body", ["no JSON", "{}", None])
+def test_a_bucket_that_does_not_tell_leaves_the_last_backup_that_is_known_and_it_grows_old(
+    monkeypatch: pytest.MonkeyPatch, body: str | None
+) -> None:
+    def find(*_: object) -> bytes:
+        if body is None:
+            raise RefusedError("AccessDenied")
+        return body.encode()
+
+    monkeypatch.setattr(Bucket, "find", find)
+
+    assert measured(metrics.Memory(backup=NOON - 14 * 3600))["backup_age_hours"] == 14
+
+
+# --- the log -----------------------------------------------------------------------------------------------------------------
 
 
 def lines(*texts: str) -> list[dict[str, Any]]:
