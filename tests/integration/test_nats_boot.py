@@ -20,7 +20,7 @@ KILLED = -9
 NODE = "nats-1"
 # Where a boot can end: before or after functions of its modules.
 ENDS = (
-    ("before", "install.zipfile.ZipFile"),
+    ("after", "install.zipfile.ZipFile.extract"),
     ("before", "install._point"),
     ("after", "boot.deliver_current"),
     ("before", "configuration._point"),
@@ -87,7 +87,7 @@ def test_a_second_boot_changes_nothing(booted: Machine) -> None:
 
 @pytest.mark.parametrize(("moment", "step"), ENDS)
 def test_a_boot_that_was_killed_is_completed_by_the_next(machine: Machine, moment: str, step: str) -> None:
-    assert boot_and_die(machine, step, moment).returncode == KILLED
+    assert run_and_die(machine, moment, step, "boot", "--attempts", "1").returncode == KILLED
 
     result = machine.run("boot", "--attempts", "1")
 
@@ -129,12 +129,13 @@ def test_a_node_that_the_bucket_does_not_know_is_told_so(cluster: Machines, mach
     assert "FAILED: current.json does not say what nats-1 is" in result.stderr
 
 
-def test_keys_are_for_the_servers_user_alone_and_in_no_output(machine: Machine) -> None:
+def test_keys_and_data_are_for_the_servers_user_alone_and_no_key_is_in_the_output(machine: Machine) -> None:
     result = machine.run("boot", "--attempts", "1")
 
     key = machine.root / "etc/nats/tls/current/server-key.pem"
     assert key.stat().st_mode & 0o777 == 0o600
     assert key.read_text().splitlines()[1] not in result.stdout + result.stderr
+    assert (machine.root / "var/lib/nats").stat().st_mode & 0o777 == 0o750
 
 
 # --- a new configuration -----------------------------------------------------------------------------------------------------
@@ -207,6 +208,19 @@ def test_a_configuration_that_the_server_does_not_take_changes_nothing(
     assert configure(serving, serving.configuration(NODE)).stdout.startswith("unchanged")
 
 
+def test_a_switch_that_was_killed_before_its_proof_is_still_taken_back(serving: Machines, settled: Machine) -> None:
+    link = (settled.root / "etc/nats/nats.conf").readlink()
+    text = serving.configuration(NODE).replace('server_name: "nats-1"', 'server_name: "another"')
+    wanted = encoded(serving.put_configuration(NODE, text))
+    assert run_and_die(settled, "after", "configuration._point", "configure", wanted).returncode == KILLED
+
+    result = settled.run("configure", wanted)
+
+    assert result.returncode == 1
+    assert f"{link.name} holds again" in result.stderr
+    assert (settled.root / "etc/nats/nats.conf").readlink() == link
+
+
 def test_without_a_server_a_configuration_is_staged_and_taken_at_the_start(serving: Machines, settled: Machine) -> None:
     settled.systemd.kill()
 
@@ -229,12 +243,12 @@ def test_a_configuration_of_another_checksum_is_refused(serving: Machines, settl
     assert "has the checksum" in result.stderr
 
 
-def boot_and_die(machine: Machine, step: str, moment: str) -> subprocess.CompletedProcess[str]:
-    """Run a boot, and kill it before or after one of its functions is first called."""
+def run_and_die(machine: Machine, moment: str, step: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command, and kill it before or after one of its functions is first called."""
     module, _, function = step.partition(".")
     driver = f"""
 import importlib, os, sys
-sys.argv = [{str(machine.agent_path)!r}, "boot", "--attempts", "1"]
+sys.argv = {[str(machine.agent_path), *words]!r}
 sys.path.insert(0, sys.argv[0])
 place = importlib.import_module("nats_platform.node.{module}")
 *path, name = {function!r}.split(".")
