@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from nats_platform.node import journal, metrics
-from nats_platform.node.aws import Bucket
+from nats_platform.node.aws import Aws, Bucket
 from nats_platform.node.deliver_certificates import RefusedError
 from nats_platform.node.settings import Settings
 
@@ -167,6 +168,27 @@ def test_each_number_tells_of_what_its_alarm_is_for(
     assert measured()[name] == value
 
 
+@pytest.mark.usefixtures("told")
+def test_numbers_that_were_sent_are_not_sent_again_because_the_log_was_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, root=tmp_path)
+    sent: list[str] = []
+    monkeypatch.setattr(Aws, "put_events", lambda _, __, stream, ___: sent.append(stream))
+    monkeypatch.setattr(metrics, "ship", lambda *_: refused())
+    monkeypatch.setattr(Told, "get", lambda self, path, get=Told.get: {**get(self, path), "slow_consumers": 4})
+
+    with pytest.raises(RefusedError, match="AccessDenied"):
+        metrics.send_metrics(settings, now=NOON)
+
+    assert sent == ["nats-1/metrics"]
+    assert metrics.Memory.load(settings.state / "metrics.json").slow_consumers == 4
+
+
+def refused() -> bytes:
+    raise RefusedError("AccessDenied")
+
+
 def test_the_memory_in_use_is_what_the_kernel_cannot_give() -> None:
     assert metrics._memory_used("MemTotal: 1000 kB\nMemFree: 10 kB\nMemAvailable: 200 kB\n") == 80  # noqa: SLF001 - the kernel's own cannot be set
 
@@ -201,9 +223,7 @@ def test_a_bucket_that_does_not_tell_leaves_the_last_backup_that_is_known_and_it
     monkeypatch: pytest.MonkeyPatch, body: str | None
 ) -> None:
     def find(*_: object) -> bytes:
-        if body is None:
-            raise RefusedError("AccessDenied")
-        return body.encode()
+        return refused() if body is None else body.encode()
 
     monkeypatch.setattr(Bucket, "find", find)
 
