@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ class Machine:
     def tool(self, name: str, body: str) -> None:
         path = self.root / "bin" / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(f'#!/bin/bash\necho "{name} $*" >> "{self.root}/calls"\n{body}\n')
+        # Whoever is to die does so with the script that called it, when it has done its work.
+        die = f'code=$?; [[ "{name} $*" == *"$DIES_AFTER"* ]] && kill -9 0; exit $code'
+        path.write_text(f'#!/bin/bash\necho "{name} $*" >> "{self.root}/calls"\ntrap \'{die}\' EXIT\n{body}\n')
         path.chmod(0o755)
 
     def boot(self, **changes: str) -> subprocess.CompletedProcess[str]:
@@ -38,9 +41,16 @@ class Machine:
             "FSTAB": str(self.root / "fstab"),
             "ATTEMPTS": "3",
             "PAUSE_SECONDS": "0",
+            "DIES_AFTER": "nothing",
         } | changes
         return subprocess.run(
-            ["bash", SCRIPT], env=environment, capture_output=True, text=True, timeout=20, check=False
+            ["bash", SCRIPT],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            start_new_session=True,
         )
 
     def calls(self, *words: str) -> list[str]:
@@ -91,6 +101,21 @@ def test_a_second_run_changes_nothing(machine: Machine) -> None:
     assert not machine.calls("mkfs.xfs")
     assert not machine.calls("mount ")
     assert (machine.root / "fstab").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["curl -fsS -X PUT", "attach-network-interface", "attach-volume", "blkid", "mkfs.xfs", "mountpoint", "mount "],
+)
+def test_a_machine_that_dies_on_the_way_is_completed_by_the_next_run(machine: Machine, step: str) -> None:
+    assert machine.boot(DIES_AFTER=step).returncode == -signal.SIGKILL
+
+    result = machine.boot()
+
+    assert result.returncode == 0, result.stderr
+    assert (machine.root / "mounted").exists()
+    assert [len(machine.calls(once)) for once in ("attach-network", "attach-volume", "mkfs.xfs")] == [1, 1, 1]
+    assert len((machine.root / "fstab").read_text().splitlines()) == 1
 
 
 def test_a_disk_with_data_is_never_formatted(machine: Machine) -> None:
