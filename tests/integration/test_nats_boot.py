@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from nats_platform.node.configuration import KEPT
 from tests.nats_machines import BUCKET, Machine, Machines, encoded, machines
 
 pytestmark = pytest.mark.integration
@@ -57,6 +59,7 @@ def state(machine: Machine) -> dict[str, Any]:
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
     return {
         "files": {str(path): (path.lstat().st_mtime_ns, path.lstat().st_ino) for path in files},
+        "configuration": (machine.root / "etc/nats/nats.conf").readlink().stem,
         "loaded": machine.get("/varz")["config_load_time"],
         "process": machine.systemd.process,
         "reloads": machine.systemd.calls.count("daemon-reload"),
@@ -162,10 +165,16 @@ def configure(serving: Machines, text: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_new_configuration_is_taken_up_without_a_restart(serving: Machines, settled: Machine) -> None:
     before = state(settled)
+    folder = settled.root / "etc/nats/configurations"
+    for number in range(KEPT):
+        os.utime(
+            shutil.copy(folder / f"{before['configuration']}.conf", folder / f"old-{number}.conf"), (number, number)
+        )
 
     result = configure(serving, serving.configuration(NODE, serving.users[:-1]))
 
     assert result.returncode == 0, result
+    assert len(list(folder.iterdir())) == KEPT
     assert result.stdout == f"configured: {settled.get('/varz')['config_digest']}\n"
     assert settled.systemd.process is before["process"]
     assert settled.get("/varz")["config_load_time"] > before["loaded"]

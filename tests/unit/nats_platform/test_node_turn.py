@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from nats_platform.node import boot as booting
+from nats_platform.node import certificates, configuration
+from nats_platform.node.configuration import Wanted
 from nats_platform.node.deliver_certificates import Machine, RefusedError, alone
 from nats_platform.node.settings import Settings
 from nats_platform.node.turn import WAIT_SECONDS, turn
@@ -50,6 +52,22 @@ def test_who_waits_gives_up_at_last(tmp_path: Path) -> None:
     ):
         pass
     assert now[0] > WAIT_SECONDS
+
+
+def test_certificates_and_configurations_keep_all_others_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = settings(tmp_path)
+
+    def work(*_: object) -> str:
+        with pytest.raises(RefusedError, match="under way"), alone(told.machine):
+            pass
+        return "done"
+
+    monkeypatch.setattr(configuration, "_bring_about", work)
+    monkeypatch.setattr(certificates, "current_release", work)
+    monkeypatch.setattr(certificates, "deliver", work)
+
+    assert configuration.configure(told, Wanted("key", None, "0" * 64)) == "done"
+    assert certificates.deliver_current(told) == "done"
 
 
 def test_a_boot_is_tried_again_and_a_fault_that_stays_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
