@@ -132,12 +132,13 @@ def test_a_node_that_the_bucket_does_not_know_is_told_so(cluster: Machines, mach
     assert "FAILED: current.json does not say what nats-1 is" in result.stderr
 
 
-def test_keys_and_data_are_for_the_servers_user_alone_and_no_key_is_in_the_output(machine: Machine) -> None:
+def test_keys_configuration_and_data_are_for_the_servers_user_and_no_key_is_in_the_output(machine: Machine) -> None:
     result = machine.run("boot", "--attempts", "1")
 
     key = machine.root / "etc/nats/tls/current/server-key.pem"
     assert key.stat().st_mode & 0o777 == 0o600
     assert key.read_text().splitlines()[1] not in result.stdout + result.stderr
+    assert (machine.root / "etc/nats/nats.conf").stat().st_mode & 0o777 == 0o400
     assert (machine.root / "var/lib/nats").stat().st_mode & 0o777 == 0o750
 
 

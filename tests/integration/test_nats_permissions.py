@@ -32,13 +32,29 @@ ASKED = sorted({subject for service in SERVICES.values() for subject in service.
 TOLD = ["events.quest.done", "events.time.noon", "elsewhere.done"]
 INBOXES = [f"_INBOX.{name}.one" for name in [*SERVICES, "operator", "provisioner", "loadtest", "metrics"]]
 BUCKETS = {bucket: name for name, service in SERVICES.items() for bucket in service.nats.buckets}
-READ = [f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.key" for bucket in BUCKETS]
-WRITTEN = [f"$KV.{bucket}.key" for bucket in BUCKETS]
-PULLED = [
-    f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{name}"
+STREAMS = {stream for service in SERVICES.values() for stream in service.nats.streams}
+READ = {
+    stream: [
+        f"$JS.API.STREAM.INFO.{stream}",
+        f"$JS.API.STREAM.MSG.GET.{stream}",
+        f"$JS.API.DIRECT.GET.{stream}",
+        f"$JS.API.DIRECT.GET.{stream}.{subject}",
+    ]
+    for stream, subject in [
+        *((stream, "events.quest.done") for stream in STREAMS),
+        *((f"KV_{bucket}", f"$KV.{bucket}.key") for bucket in BUCKETS),
+    ]
+}
+WRITTEN = {bucket: f"$KV.{bucket}.key" for bucket in BUCKETS}
+PULLED = {
+    (consumer.stream, name): [
+        f"$JS.API.CONSUMER.INFO.{consumer.stream}.{name}",
+        f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{name}",
+        f"$JS.ACK.{consumer.stream}.{name}.1.2.3.4.0",
+    ]
     for service in SERVICES.values()
     for name, consumer in service.nats.consumers.items()
-]
+}
 # Who may do one of these has all messages, or puts itself in somebody's place.
 NOBODY = [
     "$JS.API.STREAM.CREATE.EVENTS", "$JS.API.STREAM.UPDATE.EVENTS", "$JS.API.STREAM.DELETE.EVENTS",
@@ -46,7 +62,14 @@ NOBODY = [
     "$JS.API.CONSUMER.CREATE.EVENTS", "$JS.API.CONSUMER.CREATE.KV_payments.spy", "$JS.API.CONSUMER.DURABLE.CREATE.EVENTS.spy",
     "$JS.API.STREAM.NAMES", "$JS.API.META.LEADER.STEPDOWN", "$SYS.REQ.SERVER.PING", "$SYS.REQ.ACCOUNT.APP.CONNZ", "bench.one", "$SRV.PING",
 ]  # fmt: skip
-PUBLISHED = [*ASKED, *TOLD, *INBOXES, *READ, *WRITTEN, *PULLED, *NOBODY]
+PUBLISHED = [
+    *ASKED,
+    *TOLD,
+    *INBOXES,
+    *WRITTEN.values(),
+    *(subject for subjects in (*READ.values(), *PULLED.values()) for subject in subjects),
+    *NOBODY,
+]
 HEARD = [
     *ASKED,
     *TOLD,
@@ -102,15 +125,15 @@ async def connected(cluster: Machines, name: str) -> AsyncIterator[Peer]:
 
 def may_publish(service: Service) -> set[str]:
     """Return what of all that is tried the contract lets a service publish."""
+    own = service.nats
     allowed = set(called_subjects(CATALOG, service))
-    allowed |= {told for told in TOLD for own in service.nats.publishes if told.startswith(own.removesuffix(">"))}
-    allowed |= {each for bucket in service.nats.buckets for each in (*READ, *WRITTEN) if f"$KV.{bucket}.key" in each}
-    return allowed | {
-        each
-        for each in PULLED
-        for name, own in service.nats.consumers.items()
-        if each.endswith(f".{own.stream}.{name}")
-    }
+    allowed |= {told for told in TOLD for subject in own.publishes if told.startswith(subject.removesuffix(">"))}
+    allowed |= {WRITTEN[bucket] for bucket in own.buckets}
+    for stream in (*own.streams, *(f"KV_{bucket}" for bucket in own.buckets)):
+        allowed |= {*READ[stream]}
+    for name, consumer in own.consumers.items():
+        allowed |= {*PULLED[consumer.stream, name]}
+    return allowed
 
 
 def may_hear(service: Service) -> set[str]:
