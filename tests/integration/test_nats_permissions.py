@@ -70,10 +70,18 @@ PUBLISHED = [
     *(subject for subjects in (*READ.values(), *PULLED.values()) for subject in subjects),
     *NOBODY,
 ]
+# Who hears another's could answer in its place, and be found instead of it.
+DISCOVERED = {
+    name: [f"$SRV.{verb}.{name}{instance}" for verb in ("PING", "INFO", "STATS") for instance in ("", ".one")]
+    for name in SERVICES
+}
+EVERYONE = ["$SRV.PING", "$SRV.INFO", "$SRV.STATS"]
 HEARD = [
     *ASKED,
     *TOLD,
     *INBOXES,
+    *EVERYONE,
+    *(subject for subjects in DISCOVERED.values() for subject in subjects),
     *(f"$KV.{bucket}.>" for bucket in BUCKETS),
     ">",
     "*.>",
@@ -140,7 +148,8 @@ def may_hear(service: Service) -> set[str]:
     """Return what of all that is tried the contract lets a service hear, in no queue group."""
     wanted = heard_subjects(CATALOG, service)
     heard = {told for told in TOLD for own in wanted if told.startswith(own.removesuffix(">"))}
-    return heard | {f"_INBOX.{service.name}.one"} | ({"events.>"} if "events.>" in wanted else set())
+    heard |= {f"_INBOX.{service.name}.one", *EVERYONE, *DISCOVERED[service.name]}
+    return heard | ({"events.>"} if "events.>" in wanted else set())
 
 
 @pytest.mark.parametrize("name", SERVICES)
