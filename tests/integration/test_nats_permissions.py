@@ -60,7 +60,7 @@ NOBODY = [
     "$JS.API.STREAM.CREATE.EVENTS", "$JS.API.STREAM.UPDATE.EVENTS", "$JS.API.STREAM.DELETE.EVENTS",
     "$JS.API.STREAM.PURGE.KV_payments", "$JS.API.STREAM.SNAPSHOT.KV_payments", "$JS.API.STREAM.RESTORE.KV_payments",
     "$JS.API.CONSUMER.CREATE.EVENTS", "$JS.API.CONSUMER.CREATE.KV_payments.spy", "$JS.API.CONSUMER.DURABLE.CREATE.EVENTS.spy",
-    "$JS.API.STREAM.NAMES", "$JS.API.META.LEADER.STEPDOWN", "$SYS.REQ.SERVER.PING", "$SYS.REQ.ACCOUNT.APP.CONNZ", "bench.one", "$SRV.PING",
+    "$JS.API.STREAM.NAMES", "$JS.API.META.LEADER.STEPDOWN", "$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.VARZ", "$SYS.REQ.SERVER.ID.RELOAD", "$SYS.REQ.ACCOUNT.APP.CONNZ", "bench.one", "$SRV.PING",
 ]  # fmt: skip
 PUBLISHED = [
     *ASKED,
@@ -131,6 +131,17 @@ async def connected(cluster: Machines, name: str) -> AsyncIterator[Peer]:
         await client.close()
 
 
+async def published(cluster: Machines, name: str) -> set[str]:
+    """Return what of all that is tried somebody may publish; the server tells what it refuses in small letters."""
+    async with connected(cluster, name) as peer:
+        for subject in PUBLISHED:
+            await peer.client.publish(subject, b"tried")
+        await peer.settle()
+
+    refused = {subject for verb, subject in peer.refused if verb == "publish"}
+    return {subject.lower() for subject in PUBLISHED} - refused
+
+
 def may_publish(service: Service) -> set[str]:
     """Return what of all that is tried the contract lets a service publish."""
     own = service.nats
@@ -154,13 +165,26 @@ def may_hear(service: Service) -> set[str]:
 
 @pytest.mark.parametrize("name", SERVICES)
 async def test_a_service_publishes_what_its_contract_says_and_nothing_else(cluster: Machines, name: str) -> None:
-    async with connected(cluster, name) as peer:
-        for subject in PUBLISHED:
-            await peer.client.publish(subject, b"tried")
-        await peer.settle()
+    assert await published(cluster, name) == {subject.lower() for subject in may_publish(SERVICES[name])}
 
-    refused = {subject for verb, subject in peer.refused if verb == "publish"}
-    assert {subject.lower() for subject in PUBLISHED} - refused == {s.lower() for s in may_publish(SERVICES[name])}
+
+PLATFORM = {
+    "operator": {each for each in PUBLISHED if each.startswith("$SYS.REQ.")},
+    "metrics": {"$SYS.REQ.SERVER.PING.VARZ"},
+    "provisioner": {each for each in PUBLISHED if each.startswith("$JS.API.")},
+    "loadtest": {
+        *(each for service in SERVICES.values() for each, asked in service.nats.serves.items() if asked.idempotent),
+        "bench.one",
+        "$SRV.PING",
+    },
+}
+
+
+@pytest.mark.parametrize("name", PLATFORM)
+async def test_an_identity_of_the_platform_publishes_what_it_is_for_and_nothing_else(
+    cluster: Machines, name: str
+) -> None:
+    assert await published(cluster, name) == {subject.lower() for subject in PLATFORM[name]}
 
 
 @pytest.mark.parametrize("name", SERVICES)
