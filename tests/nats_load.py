@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from nats_platform.permissions import QUEUE_GROUP
-from tests.nats_machines import Machines
+from tests.nats_machines import NODES, Machines
 
 SERVER, CLIENT, SUBJECT = "settings-nats", "auth-nats", "settings.get"
 PUBLISHER, EVENTS, EVENT = "event-bus-nats", "EVENTS", "events.session.started"
@@ -34,8 +34,6 @@ class Load:
     """Publications that may be lost, and may be there."""
     moved: int = 0
     """How often a client went to another node when its own said that it leaves."""
-    asks_at: Callable[[], int] = field(default=lambda: 0)
-    """The port of the node that the one who asks is connected to."""
     _progress: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def note(self, *, failure: str = "", stored: tuple[int, bytes] | None = None) -> None:
@@ -62,8 +60,12 @@ class Connection:
     It opens the new one first, and closes the old one when what is under way there has ended.
     """
 
-    def __init__(self, cluster: Machines, name: str, load: Load, prepare: Callable[[Client], Awaitable[None]]) -> None:
+    def __init__(
+        self, cluster: Machines, name: str, load: Load, prepare: Callable[[Client], Awaitable[None]], at: str = ""
+    ) -> None:
         self._cluster, self._name, self._load, self._prepare = cluster, name, load, prepare
+        self._at = at
+        """The node that it connects to first."""
         self._under_way: dict[Client, int] = {}
         self._moves: set[asyncio.Task[None]] = set()
         self.client: Client | None = None
@@ -72,17 +74,15 @@ class Connection:
         async def leaves() -> None:
             self._moves.add(asyncio.ensure_future(self._move()))
 
-        client = await self._cluster.connect(self._name, lame_duck_mode_cb=leaves)
+        nodes = sorted(NODES, key=lambda node: node != self._at)
+        client = await self._cluster.connect(
+            self._name, *nodes, dont_randomize=bool(self._at), lame_duck_mode_cb=leaves
+        )
+        self._at = ""
         await self._prepare(client)
         await client.flush()
         self._under_way[client] = 0
         self.client = client
-
-    def port(self) -> int:
-        """Return the port of the node that this is connected to."""
-        assert self.client is not None
-        assert self.client.connected_url is not None
-        return int(self.client.connected_url.port or 0)
 
     async def _move(self) -> None:
         old = self.client
@@ -113,13 +113,15 @@ class Connection:
 
 
 @asynccontextmanager
-async def under_load(cluster: Machines, *, request_seconds: float = REQUEST_SECONDS) -> AsyncIterator[Load]:
-    """Have requests and publications go on until the block ends."""
+async def under_load(
+    cluster: Machines, *, at: str = "", request_seconds: float = REQUEST_SECONDS
+) -> AsyncIterator[Load]:
+    """Have requests and publications go on until the block ends; who asks and publishes does so at a node, where one is named."""
     load, end = Load(), asyncio.Event()
     async with contextlib.AsyncExitStack() as opened:
 
         async def opening(name: str, prepare: Callable[[Client], Awaitable[None]]) -> Connection:
-            connection = Connection(cluster, name, load, prepare)
+            connection = Connection(cluster, name, load, prepare, at if prepare is _nothing else "")
             await connection.open()
             opened.push_async_callback(connection.close)
             return connection
@@ -127,7 +129,6 @@ async def under_load(cluster: Machines, *, request_seconds: float = REQUEST_SECO
         for _ in range(2):
             await opening(SERVER, _serve)
         requester, publisher = await opening(CLIENT, _nothing), await opening(PUBLISHER, _nothing)
-        load.asks_at = requester.port
         async with asyncio.TaskGroup() as tasks:
             for _ in range(PARALLEL):
                 tasks.create_task(_ask(requester, load, end, request_seconds))

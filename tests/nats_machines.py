@@ -396,6 +396,11 @@ class Machines:
         found = [machine for machine in self.machines.values() if machine.systemd.is_running()]
         return str((found[0].get("/jsz").get("meta_cluster") or {}).get("leader") or "")
 
+    def stream_leader(self, name: str) -> str:
+        """Return who leads a stream."""
+        (account,) = self[NODES[0]].get("/jsz?streams=1")["account_details"]
+        return next(str(stream["cluster"]["leader"]) for stream in account["stream_detail"] if stream["name"] == name)
+
     def context(self, name: str) -> ssl.SSLContext:
         """Return what a client of ours connects with."""
         bucket = self.buckets / CERTIFICATES

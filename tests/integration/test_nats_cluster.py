@@ -71,12 +71,12 @@ async def publish(cluster: Machines, count: int, size_bytes: int = 500) -> None:
 
 
 async def test_a_killed_node_costs_few_requests_and_no_acknowledged_message(cluster: Machines) -> None:
-    async with under_load(cluster, request_seconds=1) as load:
-        # The one that the requests go through.
-        victim = next(machine for machine in cluster.machines.values() if machine.port == load.asks_at())
-        await asyncio.to_thread(victim.systemd.kill)
+    # The one that the requests go through, and that says what of the stream is kept.
+    leader = await asyncio.to_thread(cluster.stream_leader, EVENTS)
+    async with under_load(cluster, at=leader, request_seconds=1) as load:
+        await asyncio.to_thread(cluster[leader].systemd.kill)
         await load.more(100)
-        await asyncio.to_thread(victim.systemd.start)
+        await asyncio.to_thread(cluster[leader].systemd.start)
         await load.more(50)
 
     # Each asks again after a second without an answer, and nobody asks in vain more than twice.
@@ -87,11 +87,12 @@ async def test_a_killed_node_costs_few_requests_and_no_acknowledged_message(clus
 
 async def test_a_node_that_leaves_costs_no_request_at_all(cluster: Machines) -> None:
     leader = await asyncio.to_thread(cluster.meta_leader)
-    async with under_load(cluster) as load:
+    async with under_load(cluster, at=leader) as load:
         told = await asyncio.to_thread(cluster[leader].json, "leave")
         await load.more(50)
 
     assert told == {"outcome": "left", "node": leader, "was_meta_leader": True, "handed_over": True}
+    assert load.moved >= 2  # who asks, and who publishes
     assert load.failed == []
     assert await lost(cluster, load) == []
 
