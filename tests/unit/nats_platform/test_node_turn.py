@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,3 +85,12 @@ def test_a_boot_is_tried_again_and_a_fault_that_stays_is_told(tmp_path: Path, mo
     ends += [RefusedError("one"), RefusedError("two")]
     with pytest.raises(RefusedError, match="two"):
         booting.boot_at_last(settings(tmp_path / "other"), attempts=2, sleep=lambda _: None)
+
+
+def test_another_server_at_this_machines_port_is_not_what_was_booted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SimpleNamespace(fault=lambda _: "", get=lambda _: {"server_name": "nats-2"})
+    monkeypatch.setattr(booting, "Monitor", lambda _: other)
+
+    assert booting._not_serving(settings(tmp_path)).startswith("a server of the name nats-2 answers")  # noqa: SLF001 - no boot waits here
