@@ -193,7 +193,8 @@ class Cluster(Delivery):
 
     def _consumer(self, node: Node) -> Consumer:
         connections = node.varz("connz?auth=1")["connections"]
-        peers = [connection["tls_peer_certs"][0]["cert_sha256"] for connection in connections]
+        # One that has but begun its handshake has shown none yet.
+        peers = [c["tls_peer_certs"][0]["cert_sha256"] for c in connections if "tls_peer_certs" in c]
         serves = {
             Profile.SERVER: served(node.port, reads_info=True),
             Profile.ROUTE: served(node.route_port, reads_info=False),
