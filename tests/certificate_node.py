@@ -25,7 +25,8 @@ SCRIPT = ROOT / "nats_platform" / "node" / "deliver_certificates.py"
 NAME = "nats-1"
 DOMAIN = "nats.acme.internal"
 SERVER_BINARIES = str(Path(sys.executable).parent)
-# Fetches what is asked for where the store has that very version, and notes the modes of what it writes and of the folder.
+# Fetches what is asked for where the store has that very version, and notes the modes of what it writes and of the folder; and
+# the process list, where a test wants that.
 AWS = r"""#!/bin/bash
 for word in "$@"; do case "$word" in
   --key=*) key=${word#--key=} ;;
@@ -41,6 +42,7 @@ fi
 [[ -e "$ROOT/instead/${key//\//_}" ]] && source="$ROOT/instead/${key//\//_}"
 cat "$source" > "$target"
 stat -c '%a %n' "$target" "$(dirname "$target")" >> "$ROOT/modes"
+if [[ -e "$ROOT/processes" ]]; then cat /proc/[0-9]*/cmdline 2> /dev/null >> "$ROOT/processes" || true; fi
 """
 
 

@@ -9,7 +9,7 @@ import hashlib
 import io
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,8 @@ class FakeS3:
         """What the next calls of an operation end with: an error before anything is done, or None."""
         self.lose_answers_of: set[str] = set()
         """Keys whose next write is done twice, as boto3 does when the first answer is lost."""
+        self.before_change: Callable[[], None] = lambda: None
+        """Called before each write and removal, to count them, or to raise."""
         self._lock = threading.Lock()
         self._numbers = itertools.count()
 
@@ -65,6 +67,7 @@ class FakeS3:
         return {"Body": io.BytesIO(found.data), "ETag": found.etag, "VersionId": found.version_id}
 
     def put_object(self, *, Bucket: str, Key: str, Body: bytes, **options: Any) -> dict[str, Any]:  # noqa: N803
+        self.before_change()
         self._answer("put_object")
         with self._lock:
             current = self._current(Key)
@@ -84,6 +87,7 @@ class FakeS3:
 
     def delete_object(self, *, Bucket: str, Key: str, IfMatch: str) -> dict[str, Any]:  # noqa: N803
         del Bucket
+        self.before_change()
         self._answer("delete_object")
         with self._lock:
             current = self._current(Key)
@@ -96,12 +100,20 @@ class FakeS3:
 
     def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
         del Bucket
+        self.before_change()
         self._answer("delete_objects")
         with self._lock:
             for entry in Delete["Objects"]:
                 kept = [v for v in self.objects.get(entry["Key"], []) if v.version_id != entry["VersionId"]]
                 self.objects[entry["Key"]] = kept
         return {}
+
+    def copy(self) -> FakeS3:
+        """Return another one that holds the same."""
+        other = FakeS3()
+        other.objects = {key: list(versions) for key, versions in self.objects.items()}
+        other._numbers = itertools.count(sum(map(len, self.objects.values())))
+        return other
 
     def get_paginator(self, operation: str) -> _Paginator:
         """Return what lists, two entries a page."""

@@ -389,27 +389,112 @@ def test_after_a_kill_a_release_that_fails_goes_back_to_the_last_one_that_was_pr
     assert serving.current == proved
 
 
-def test_neither_output_nor_process_list_has_a_key(serving: Node) -> None:
+@pytest.mark.parametrize("state", ["good", "refused"])
+def test_no_key_is_in_output_process_list_parameters_or_the_servers_log(serving: Node, state: str) -> None:
+    (serving.root / "processes").touch()
     serving.renew()
-    result = serving.deliver()
-    key = serving.place(f"server/{NAME}", "key.pem").read_text().splitlines()[1]
+    if state == "refused":
+        serving.config.write_text(serving.config.read_text() + "\nno_such_thing {{\n")
 
-    assert key not in result.stdout + result.stderr
-    assert "PRIVATE KEY" not in "".join(serving.variables().values())
+    result = serving.deliver()
+
+    assert (result.returncode == 0) is (state == "good")
+    processes = (serving.root / "processes").read_bytes().decode(errors="replace")
+    assert f"--key=server/{NAME}/" in processes  # it was looked at while it worked
+    told = [result.stdout, result.stderr, processes, *serving.variables().values(), (serving.root / "log").read_text()]
+    keys = [serving.place(f"{profile}/{NAME}", "key.pem").read_text() for profile in ("server", "route")]
+    secrets = ["PRIVATE KEY", *(line for key in keys for line in key.splitlines()[1:-1])]
+    assert [secret for secret in secrets if secret in "".join(told)] == []
+
+
+@pytest.mark.parametrize("step", ["fetch", "write", "point"])
+def test_a_full_disk_leaves_what_is_served_and_the_next_delivery_completes(serving: Node, step: str) -> None:
+    serving.renew()
+    served, current = serving.served(), serving.current
+
+    failed = deliver_with(
+        serving,
+        f"""
+def full(*_):
+    raise OSError(28, "No space left on device")
+script.{step} = full
+""",
+    )
+
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("FAILED: OSError: [Errno 28] No space left on device"), failed.stderr
+    assert (serving.served(), serving.current) == (served, current)
+    assert serving.deliver().stdout.startswith("delivered")
+    assert serving.served() == serving.serial()
+    assert serving.leftovers() == []
+
+
+def test_a_release_is_the_servers_and_on_the_disk_before_it_gets_its_name(serving: Node) -> None:
+    """Else a power failure could leave a release, or a link to one, that is half there."""
+    serving.renew()
+
+    result = deliver_with(
+        serving,
+        f"""
+import pathlib
+synced, owned = set(), {{}}
+sync, rename, replace = os.fsync, pathlib.Path.rename, pathlib.Path.replace
+
+def noted_sync(descriptor):
+    synced.add(os.fstat(descriptor).st_ino)
+    sync(descriptor)
+
+def noted_rename(self, target):
+    for path in (self, *self.iterdir()):
+        assert path.stat().st_ino in synced, f"{{path}} is not synced"
+        assert path in owned, f"{{path}} is nobody's"
+    rename(self, target)
+    synced.discard(target.parent.stat().st_ino)
+
+def noted_replace(self, target):
+    folder = target.parent.stat().st_ino
+    if target.name == "current":
+        assert folder in synced, "the release's name is not synced"
+    else:
+        assert self.stat().st_ino in synced, f"{{self}} is not synced"
+    replace(self, target)
+    synced.discard(folder)
+
+def noted_reload(*_):
+    assert pathlib.Path({str(serving.tls)!r}).stat().st_ino in synced, "the link is not synced"
+    reload(*_)
+
+os.fsync, pathlib.Path.rename, pathlib.Path.replace = noted_sync, noted_rename, noted_replace
+os.chown = lambda path, user, group: owned.update({{path: (user, group)}})
+reload, script.reload = script.reload, noted_reload
+""",
+    )
+
+    assert result.stdout.startswith("delivered"), result.stderr
 
 
 def deliver_and_die(node: Node, step: str, moment: str) -> subprocess.CompletedProcess[str]:
     """Run the script, and kill it before or after one of its functions is first called."""
-    driver = f"""
-import os, runpy, sys
-sys.path.insert(0, {str(SCRIPT.parent)!r})
-import deliver_certificates as script
+    return deliver_with(
+        node,
+        f"""
 original = script.{step}
 def dying(*arguments):
     if {moment!r} == "after":
         original(*arguments)
     os.kill(os.getpid(), 9)
 script.{step} = dying
+""",
+    )
+
+
+def deliver_with(node: Node, change: str) -> subprocess.CompletedProcess[str]:
+    """Run the script after a change to it."""
+    driver = f"""
+import os, sys
+sys.path.insert(0, {str(SCRIPT.parent)!r})
+import deliver_certificates as script
+{change}
 sys.exit(script.main())
 """
     return subprocess.run(

@@ -1,152 +1,118 @@
-"""A process that ends between any two changes of the store: the next run completes, and nothing that was valid is lost."""
+"""A run that ends between any two changes of a store: the next one completes it, and nothing that was valid is lost."""
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 from collections.abc import Callable
-from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from tests.certificates import (
-    PASSPHRASE,
-    START,
-    Clock,
-    Crash,
-    MemoryStore,
-    a_request,
-    an_issuer,
-    count_changes,
-    crashing,
-)
-from tests.rollovers import all_on
-from tls import (
-    Passphrase,
-    Phase,
-    Sources,
-    Store,
-    advance,
-    audit,
-    begin,
-    bring_about,
-    pointers,
-    read_record,
-    retire,
-)
-from tls.pairs import hold
-from tls.verification import pair_findings
+from tests.certificates import START, Clock, Crash, MemoryStore, an_issuer, crashing
+from tests.crashes import REQUEST, SCENARIOS, Scenario, grow_old, prove_completion, valid_pairs
+from tests.fake_s3 import FakeS3, refusal
+from tls import DirectoryStore, S3Store, Store, StoreError, audit, bring_about
 
-REQUEST = a_request()
-FEWER = a_request(services=["orders"])
-Run = Callable[[Store, Clock], object]
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+ROOT = Path(__file__).parents[3]
 
 
-def issue(store: Store, clock: Clock) -> object:
-    return bring_about(an_issuer(store, clock), REQUEST)
+def bucket(fake: FakeS3) -> Store:
+    return S3Store("acme-test-certificates", cast("S3Client", fake))
 
 
-def begin_rollover(store: Store, clock: Clock) -> object:
-    return begin(store, REQUEST, passphrase=lambda: Passphrase(PASSPHRASE), sources=Sources(clock), requester="a test")
+def ending(fake: FakeS3, after: int, make: Callable[[], Exception]) -> Store:
+    """Return a bucket in which nothing succeeds any more after so many changes, of several that are under way at once."""
+    changes = iter(range(after))
+
+    def before_change() -> None:
+        if next(changes, None) is None:
+            raise make()
+
+    fake.before_change = before_change
+    return bucket(fake)
 
 
-def finish_rollover(store: Store, clock: Clock) -> object:
-    return advance(store, Phase.STEADY, all_on(store, clock()), clock())
+def end_everywhere(scenario: Scenario, make: Callable[[], Exception], expected: type[Exception]) -> None:
+    """End a run on a bucket before each of its changes, one after the other."""
+    origin, clock = FakeS3(), Clock()
+    scenario.prepare(bucket(origin), clock)
+    before = valid_pairs(bucket(origin), clock)
+    whole, changes = origin.copy(), []
+    whole.before_change = lambda: changes.append(1)
+    scenario.run(bucket(whole), clock)
+    assert len(changes) > 1
+    for after in range(len(changes)):
+        fake = origin.copy()
+        with pytest.raises(expected):
+            scenario.run(ending(fake, after, make), clock)
+        fake.before_change = lambda: None
+        prove_completion(bucket(fake), clock, scenario, before, f"ended after {after} changes")
 
 
-def retire_payments(store: Store, clock: Clock) -> object:
-    return retire(store, FEWER, unused={"client/payments/"}, now=clock())
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_crash_between_any_two_changes_of_a_bucket_loses_nothing(name: str) -> None:
+    end_everywhere(SCENARIOS[name], Crash, Crash)
 
 
-def empty() -> tuple[MemoryStore, Clock]:
-    return MemoryStore(), Clock()
+@pytest.mark.parametrize("name", ["a renewal", "the end of a rollover"])
+def test_a_bucket_that_refuses_from_any_moment_on_loses_nothing(name: str) -> None:
+    end_everywhere(SCENARIOS[name], lambda: refusal("AccessDenied", "Access Denied"), StoreError)
 
 
-def issued() -> tuple[MemoryStore, Clock]:
-    store, clock = empty()
-    issue(store, clock)
-    return store, clock
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_kill_between_any_two_changes_of_a_directory_loses_nothing(name: str, tmp_path: Path) -> None:
+    """In a process of its own, since it forks once a change."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.crashes", name, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=280, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 5
 
 
-def aged() -> tuple[MemoryStore, Clock]:
-    store, clock = issued()
-    clock.advance(days=25)
-    return store, clock
-
-
-def almost_rolled_over() -> tuple[MemoryStore, Clock]:
-    store, clock = issued()
-    begin_rollover(store, clock)
-    advance(store, Phase.ISSUE_BY_NEW, all_on(store, clock()), clock())
-    issue(store, clock)
-    advance(store, Phase.NOBODY_ON_OLD, all_on(store, clock()), clock())
-    return store, clock
-
-
-def valid_pairs(store: Store, clock: Clock) -> set[str]:
-    """Return the fingerprints of the current pairs that a reader could use right now, and prove each of them."""
-    record = read_record(store)
-    if record is None:
-        return set()
-    trusted = {authority.id: authority for authority in record.record.authorities}
-    found = set()
-    for leaf in REQUEST.leaves:
-        held = hold(store, [leaf.prefix])[leaf.prefix]
-        assert held.damage is None, f"a reader of {leaf.prefix} would see half of it: {held.damage}"
-        if held.pointer is not None and held.pair is not None and held.pointer.authority in trusted:
-            assert pair_findings(held.pair, leaf, trusted[held.pointer.authority], now=clock()) == []
-            found.add(leaf.prefix)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("begin_with", "run"),
-    [
-        (empty, issue),
-        (aged, issue),
-        (issued, begin_rollover),
-        (almost_rolled_over, finish_rollover),
-    ],
-    ids=["the first issue", "a renewal", "the begin of a rollover", "the end of a rollover"],
-)
-def test_a_crash_between_any_two_changes_loses_nothing(
-    begin_with: Callable[[], tuple[MemoryStore, Clock]], run: Run
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_disk_that_is_full_from_any_moment_on_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    origin, clock = begin_with()
-    changes = count_changes(_copy(origin), lambda store: run(store, clock))
-    assert changes > 1
-    for after in range(changes):
-        store = _copy(origin)
-        before = valid_pairs(store, clock)
-        with pytest.raises(Crash):
-            run(crashing(store, after), clock)
-        assert valid_pairs(store, clock) >= before, f"after {after} changes"
-        run(store, clock)
-        bring_about(an_issuer(store, clock), REQUEST)
-        assert audit(store, REQUEST, clock()) == [], f"after {after} changes"
-        # What the crash left behind goes once nobody can be at work on it any more, and nothing else does.
-        clock_later = Clock(clock() + timedelta(days=4))
-        retire(store, REQUEST, unused=(), now=clock_later())
-        assert audit(store, REQUEST, clock()) == [], f"after {after} changes"
-        authorities = {authority.id for authority in read_record(store).record.authorities}  # type: ignore[union-attr]
-        folders = {key.split("/")[2] for key in store.keys("ca/private/")}
-        assert {folder for folder in folders if not folder.startswith("root-")} == authorities
+    scenario, clock = SCENARIOS["a renewal"], Clock()
+    store = DirectoryStore(tmp_path / "store")
+    scenario.prepare(store, clock)
+    before = valid_pairs(store, clock)
+    real = getattr(os, call)
+    for after in range(0, 1000, 5):
+        left = iter(range(after))
 
+        def full(*arguments: Any, left: Any = left, **options: Any) -> Any:
+            if next(left, None) is None:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(*arguments, **options)
 
-def test_a_retirement_that_crashes_is_completed_by_the_next() -> None:
-    origin, clock = issued()
-    changes = count_changes(_copy(origin), lambda store: retire_payments(store, clock))
-    for after in range(changes):
-        store = _copy(origin)
-        with pytest.raises(Crash):
-            retire_payments(crashing(store, after), clock)
-        assert hold(store, ["client/payments/"])["client/payments/"].damage is None
-        retire_payments(store, clock)
-        assert store.keys("client/payments/") == []
-        assert set(pointers(store)) == {leaf.prefix for leaf in FEWER.leaves}
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, full)
+            try:
+                scenario.run(store, clock)
+            except StoreError as error:
+                assert "No space left on device" in str(error)  # noqa: PT017  # whether it is raised is what is asked
+            else:
+                break
+        assert valid_pairs(store, clock) >= before, after
+        assert not list((tmp_path / "store/.staging").glob("*.new"))
+    assert after > 0
+    prove_completion(store, clock, scenario, before, "once there is space again")
 
 
 def test_a_renewal_that_crashes_again_and_again_comes_to_an_end() -> None:
     """Each run gets a little further than the one before, as on a machine that keeps losing power."""
-    store, clock = aged()
+    store, clock = MemoryStore(), Clock()
+    grow_old(store, clock)
+    now = clock()
     for after in range(0, 200, 3):
         try:
             bring_about(an_issuer(crashing(store, after), clock), REQUEST)
@@ -155,11 +121,4 @@ def test_a_renewal_that_crashes_again_and_again_comes_to_an_end() -> None:
         else:
             break
     assert audit(store, REQUEST, clock()) == []
-    assert clock() == START + timedelta(days=25)
-
-
-def _copy(store: MemoryStore) -> MemoryStore:
-    other = MemoryStore()
-    other.objects = {key: list(versions) for key, versions in store.objects.items()}
-    other.written = list(store.written)
-    return other
+    assert clock() == now > START

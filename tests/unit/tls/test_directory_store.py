@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -180,51 +179,48 @@ def test_of_many_writers_of_one_key_exactly_one_wins_each_round(store: Directory
     assert winners == [store.read("k")]
 
 
-KILLED_AT_EACH_STEP = """
-import os, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from tests.certificates import Clock, a_request, an_issuer
-from tls import DirectoryStore, audit, bring_about
+def test_what_is_written_is_on_the_disk_before_it_can_be_seen_and_so_are_its_folders_in_the_end(
+    store: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power failure could leave a pointer to a file that is empty."""
+    synced: list[int] = []
+    seen: list[str] = []
+    real_sync, real_replace = os.fsync, os.replace
 
-request, clock, base = a_request(), Clock(), Path(sys.argv[1])
+    def sync(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        real_sync(descriptor)
 
-def killed_after(count):
-    left = iter(range(count))
-    def kill(real):
-        def call(*arguments, **options):
-            if next(left, None) is None:
-                os._exit(9)
-            return real(*arguments, **options)
-        return call
-    os.replace, os.fsync = kill(os.replace), kill(os.fsync)
+    def replace(source: Path, target: Path) -> None:
+        assert source.stat().st_ino in synced, target
+        seen.append(target.name)
+        real_replace(source, target)
 
-survived = 0
-for count in range(0, 400, 7):
-    root = base / str(count)
-    child = os.fork()
-    if child == 0:
-        killed_after(count)
-        bring_about(an_issuer(DirectoryStore(root), clock), request)
-        os._exit(0)
-    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    bring_about(an_issuer(DirectoryStore(root), clock), request)
-    assert audit(DirectoryStore(root), request, clock()) == [], count
-    assert not list((root / ".staging").glob("*.new"))
-    survived += 1
-    if ended == 0:
-        break
-else:
-    raise SystemExit("never ran to its end")
-print(survived)
-"""
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", replace)
+    store.write_all([Write("a/b/c.pem", b"one"), Write("a/d.pem", b"two")])
+
+    assert seen == ["c.pem", "d.pem"]
+    folders = [tmp_path / "store", tmp_path / "store/a", tmp_path / "store/a/b"]
+    assert {folder.stat().st_ino for folder in folders} <= set(synced[-3:])
 
 
-def test_a_process_that_is_killed_between_two_system_calls_leaves_what_the_next_run_completes(tmp_path: Path) -> None:
-    root = Path(__file__).parents[3]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED_AT_EACH_STEP, str(tmp_path), str(root)],
-        capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 10
+def test_a_file_takes_its_place_under_a_lock_that_keeps_other_processes_out(
+    store: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its condition is looked at under the same one, so nobody writes in between."""
+    real_replace = os.replace
+    was_locked: list[bool] = []
+
+    def replace(source: Path, target: Path) -> None:
+        with (tmp_path / "store/.staging/swap.lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                was_locked.append(True)
+        real_replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    write(store, "k", b"one")
+
+    assert was_locked == [True]

@@ -107,6 +107,16 @@ def test_a_rollover_from_its_begin_to_its_end(store: MemoryStore, clock: Clock) 
     start(store, clock)
 
 
+def test_clients_trust_roots_and_nodes_trust_only_who_issues_for_the_use_that_they_verify(
+    store: MemoryStore, clock: Clock
+) -> None:
+    """With the root among them a route certificate would do as a client's, and a service's would join the cluster."""
+    authorities = start(store, clock).authorities
+    assert bundle(store, "server-ca.pem") == [authority.root for authority in authorities]
+    assert bundle(store, "client-ca.pem") == [authority.issuing[Profile.CLIENT] for authority in authorities]
+    assert bundle(store, "route-ca.pem") == [authority.issuing[Profile.ROUTE] for authority in authorities]
+
+
 def test_the_root_can_stay(store: MemoryStore, clock: Clock) -> None:
     root = require_record(store).record.issuer.root
     record = start(store, clock, keeps_root=True)
