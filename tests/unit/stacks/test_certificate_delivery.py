@@ -13,7 +13,7 @@ import pytest
 from fleet_constructs.certificate_delivery import NODE_SECONDS, SCRIPT
 from functions import delivery
 from nats_platform.commander import ENVIRONMENT_TAG, SLOT_TAG
-from tests.synthesis import Fleet, Resource, small_fleet
+from tests.synthesis import Fleet, Resource, small_fleet, strings
 
 ARN = "arn:${AWS::Partition}"
 HERE = "us-east-1:${AWS::AccountId}"
@@ -37,6 +37,19 @@ def statements(fleet: Fleet) -> dict[str, Any]:
     (policy,) = role["Policies"]
     found = fleet.plain(role.part, policy["PolicyDocument"]["Statement"])
     return {statement["Sid"]: statement for statement in found}
+
+
+def test_no_template_holds_a_key_or_a_passphrase(fleet: Fleet) -> None:
+    """Nor would one be filled in while it is deployed: then it would stand in the configuration of what it is for."""
+    marks = ("-----BEGIN", "{{resolve:secretsmanager", "{{resolve:ssm-secure")
+    for resource in fleet.resources():
+        assert not [text for text in strings(resource.body) if any(mark in text for mark in marks)], resource.logical_id
+    for secret in fleet.resources("AWS::SecretsManager::Secret"):
+        assert "SecretString" not in secret.properties, secret.logical_id
+    passphrase = fleet.one(
+        "AWS::SecretsManager::Secret", Name=f"gaming-system/{fleet.environment.name}/certificates/passphrase"
+    )
+    assert passphrase["GenerateSecretString"]["PasswordLength"] == 64
 
 
 def test_the_document_is_a_command_that_is_changed_in_place(fleet: Fleet) -> None:
