@@ -16,6 +16,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -28,7 +29,7 @@ from functions.nats_state import State
 from functions.nats_usage import Usage
 from nats_platform.commander import Commander
 from nats_platform.configuration import Place
-from nats_platform.permissions import User, merged, service_user, wanted_users
+from nats_platform.permissions import User, merged, wanted_users
 from nats_platform.request import ClusterRequest
 from tls import ConflictError, S3Store
 
@@ -261,10 +262,13 @@ def place(_: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def users_in_use(request: ClusterRequest, contracts: list[tuple[str, Mapping[str, Any]]]) -> tuple[User, ...]:
-    """Return the users that are asked for, each with what a running task may do besides, and those whose tasks still run."""
+    """Return the users that are asked for, each with what a running task may do besides, and those whose tasks still run.
+
+    Whoever a running task asks may answer it, too.
+    """
     users = wanted_users(request)
     for name, contract in contracts:
-        users = merged([service_user(request, name, contract)], users)
+        users = merged(wanted_users(replace(request, services={**request.services, name: contract})), users)
     return users
 
 

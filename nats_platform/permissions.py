@@ -58,13 +58,17 @@ def wanted_users(request: ClusterRequest) -> tuple[User, ...]:
 
 
 def service_user(request: ClusterRequest, name: str, contract: Contract) -> User:
-    """Return a service's user."""
+    """Return a service's user.
+
+    It may answer those who may ask it by name, too. What a message allows to be answered, a server forgets when it reloads, and
+    each renewal of a node's certificate is a reload: whatever was under way then could not be answered any more.
+    """
     served = contract.get("serves", {})
     longest = max((subject["timeout_seconds"] for subject in served.values()), default=0)
     return User(
         request.identity(name),
         "APP",
-        publish=_sorted(_published(contract)),
+        publish=_sorted({*_published(contract), *_answered(request, served)}),
         subscribe=_sorted(_subscribed(name, contract)),
         # Anyone who may be asked for their state by `$SRV` answers.
         reply_seconds=int(longest) + REPLY_MARGIN_SECONDS,
@@ -112,6 +116,15 @@ def _published(contract: Contract) -> Iterator[str]:
         yield f"$JS.API.CONSUMER.INFO.{consumer['stream']}.{name}"
         yield f"$JS.API.CONSUMER.MSG.NEXT.{consumer['stream']}.{name}"
         yield f"$JS.ACK.{consumer['stream']}.{name}.>"
+
+
+def _answered(request: ClusterRequest, served: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the inboxes of those who may ask for something of what is served."""
+    for name, contract in request.services.items():
+        if not served.keys().isdisjoint(contract.get("calls", ())):
+            yield inbox(name)
+    if any(subject["idempotent"] for subject in served.values()):
+        yield inbox("loadtest")
 
 
 def _subscribed(name: str, contract: Contract) -> Iterator[str]:

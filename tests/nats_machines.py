@@ -293,6 +293,16 @@ class Machine:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.monitor_port}{path}", timeout=5) as answer:
             return json.load(answer)
 
+    def reload(self) -> None:
+        """Have the server read its configuration anew; it has on return."""
+        before = self.get("/varz")["config_load_time"]
+        assert self.systemd.process is not None
+        self.systemd.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while self.get("/varz")["config_load_time"] == before:
+            assert time.monotonic() < deadline, f"{self.node} never reloaded: {self.log()[-2000:]}"
+            time.sleep(0.05)
+
     def log(self) -> str:
         return (self.root / "server.log").read_text(errors="replace")
 

@@ -28,7 +28,19 @@ from nats_platform.request import ClusterRequest
 from sdk import Contract, DirectoryCertificates, Settings
 from sdk.contract import Endpoint, Event
 from tests.certificates import PASSPHRASE, MemoryStore
-from tls import CertificateRequest, Issuer, Passphrase, Profile, Sources, bring_about, require_record
+from tests.rollovers import all_on
+from tls import (
+    CertificateRequest,
+    Issuer,
+    Passphrase,
+    Phase,
+    Profile,
+    Sources,
+    advance,
+    begin,
+    bring_about,
+    require_record,
+)
 from tls.authority import issue_leaf
 from tls.authority_store import issuing_signer
 from tls.keys import KeyType, to_pem
@@ -112,6 +124,17 @@ class Node:
         while number is signal.SIGSTOP and psutil.Process(self._process.pid).status() != psutil.STATUS_STOPPED:
             assert time.monotonic() < deadline, f"{self.name} never stopped"
             time.sleep(0.001)
+
+    def reload(self) -> None:
+        """Have it read its files anew; it has on return."""
+        log = self.folder / "log"
+        done = "Reloaded server configuration"
+        before = log.read_text().count(done)
+        self.signal(signal.SIGHUP)
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while log.read_text().count(done) == before:
+            assert time.monotonic() < deadline, f"{self.name} never reloaded: {log.read_text()[-2000:]}"
+            time.sleep(0.02)
 
     def kill(self) -> None:
         """End it at once, paused or not."""
@@ -206,6 +229,21 @@ class World:
         self._write_pair(self.certificates(name), pair.chain_pem, to_pem(pair.key).reveal())
         return f"{pair.certificate.serial_number:x}"
 
+    def roll_over(self) -> Iterator[Phase]:
+        """Replace the whole authority; yield each phase once the nodes have taken it up and the clients' files have changed."""
+        passphrase = Passphrase(PASSPHRASE)
+        begin(self._store, self._request, passphrase=lambda: passphrase, sources=Sources(), requester="a test")
+        self._take_up()
+        yield Phase.TRUST_BOTH
+        self._advance(Phase.ISSUE_BY_NEW)
+        bring_about(Issuer(self._store, lambda: passphrase, "a test"), self._request)
+        self._take_up()
+        yield Phase.ISSUE_BY_NEW
+        self._advance(Phase.NOBODY_ON_OLD)
+        self._advance(Phase.STEADY)
+        self._take_up()
+        yield Phase.STEADY
+
     async def provision(self) -> None:
         """Make the streams, consumers and buckets of the contracts."""
         context = DirectoryCertificates(self.certificates("provisioner")).fetch().context()
@@ -228,13 +266,29 @@ class World:
         for node in self.nodes:
             node.kill()
 
-    def _configure(self, node: Node) -> None:
+    def _advance(self, to: Phase) -> None:
+        now = datetime.now(UTC)
+        advance(self._store, to, all_on(self._store, now), now)
+
+    def _take_up(self) -> None:
+        """Give the nodes what the store holds, and then the clients."""
+        for node in self.nodes:
+            self._write_node(node)
+            node.reload()
+        for name in (*CONTRACTS, "loadtest", "provisioner"):
+            self._write_client(name)
+
+    def _write_node(self, node: Node) -> Path:
         tls = node.folder / "tls"
-        tls.mkdir(parents=True)
+        tls.mkdir(parents=True, exist_ok=True)
         held = hold(self._store, [f"server/{node.name}/"])[f"server/{node.name}/"]
         assert held.pair is not None
         self._write_pair(tls, held.pair.chain_pem, to_pem(held.pair.key).reveal(), prefix="server-")
         (tls / "client-ca.pem").write_bytes(self._authority("client-ca.pem"))
+        return tls
+
+    def _configure(self, node: Node) -> None:
+        tls = self._write_node(node)
         place = Place(
             address="127.0.0.1",
             client_port=node.port,
@@ -252,7 +306,7 @@ class World:
         held = hold(self._store, [f"client/{name}/"])[f"client/{name}/"]
         assert held.pair is not None
         folder = self.certificates(name)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self._write_pair(folder, held.pair.chain_pem, to_pem(held.pair.key).reveal())
         (folder / "server-ca.pem").write_bytes(self._authority("server-ca.pem"))
 

@@ -147,6 +147,9 @@ def may_publish(service: Service) -> set[str]:
     own = service.nats
     allowed = set(called_subjects(CATALOG, service))
     allowed |= {told for told in TOLD for subject in own.publishes if told.startswith(subject.removesuffix(">"))}
+    asking = {other.name for other in SERVICES.values() if set(called_subjects(CATALOG, other)) & set(own.serves)}
+    asking |= {"loadtest"} if any(subject.idempotent for subject in own.serves.values()) else set()
+    allowed |= {f"_INBOX.{name}.one" for name in asking}
     allowed |= {WRITTEN[bucket] for bucket in own.buckets}
     for stream in (*own.streams, *(f"KV_{bucket}" for bucket in own.buckets)):
         allowed |= {*READ[stream]}
@@ -224,24 +227,46 @@ async def test_every_call_of_every_contract_arrives_and_is_answered(cluster: Mac
     assert [peer.refused for peer in peers.values() if peer.refused] == []
 
 
-async def test_a_reply_goes_to_whoever_asked_and_only_once(cluster: Machines) -> None:
-    asker, server = "quest-system-nats", "state-manager-nats"
+async def test_who_may_not_be_answered_by_name_is_answered_once(cluster: Machines) -> None:
+    asker, server = "loadtest", "http-nats-gateway"
     async with connected(cluster, asker) as asking, connected(cluster, server) as serving:
 
         async def answer_twice(message: Msg) -> None:
             await message.respond(b"one")
             await message.respond(b"two")
 
-        await serving.client.subscribe("state.get", queue=QUEUE, cb=answer_twice)
+        await serving.client.subscribe(f"$SRV.PING.{server}", cb=answer_twice)
         await serving.settle()
         inbox = asking.client.new_inbox()
         replies = await asking.client.subscribe(inbox)
-        await asking.client.publish("state.get", b"", reply=inbox)
+        await asking.client.publish(f"$SRV.PING.{server}", b"", reply=inbox)
         first = await replies.next_msg(WAIT_SECONDS)
         await serving.settle()
 
         assert first.data == b"one"
         assert ("publish", inbox.lower()) in serving.refused
+
+
+async def test_what_is_under_way_while_the_node_reloads_is_answered(cluster: Machines) -> None:
+    """A server forgets then what a message allowed to be answered, and each renewal of its certificate is a reload."""
+    asker, server = "quest-system-nats", "state-manager-nats"
+    async with connected(cluster, asker) as asking, connected(cluster, server) as serving:
+        asked, reloaded = asyncio.Event(), asyncio.Event()
+
+        async def answer_late(message: Msg) -> None:
+            asked.set()
+            await reloaded.wait()
+            await message.respond(b"late")
+
+        await serving.client.subscribe("state.get", queue=QUEUE, cb=answer_late)
+        await serving.settle()
+        answer = asyncio.create_task(asking.client.request("state.get", b"", timeout=3 * WAIT_SECONDS))
+        await asyncio.wait_for(asked.wait(), WAIT_SECONDS)
+        await asyncio.to_thread(cluster[NODE].reload)
+        reloaded.set()
+
+        assert (await answer).data == b"late"
+        assert serving.refused == set()
 
 
 async def test_a_service_without_a_user_is_sent_away(cluster: Machines) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +25,7 @@ from sdk import (
     ServiceUnavailableError,
 )
 from tests.integration.sdk_pair import Pair, pair, quick_link, until
-from tests.nats_world import ACCEPT, EVENT, World, world
+from tests.nats_world import ACCEPT, EVENT, Node, World, world
 
 pytestmark = pytest.mark.integration
 
@@ -184,6 +186,37 @@ async def test_certificates_are_renewed_under_load_without_a_failed_request(nats
         outcomes = await load.end()
         assert dict(outcomes) == {"answered": outcomes["answered"]}
         assert sorted(calls.asked) == sorted(load.answered), "each was handled once"
+
+
+async def test_the_whole_authority_is_replaced_under_load_without_a_failed_request(nats: World) -> None:
+    """Both ends take up the new trust, the new certificates and the end of the old trust while they talk to one another."""
+    async with pair(nats) as calls:
+        service = calls.service.client
+        assert service is not None
+        load = Load(calls)
+        await load.more(50)
+        old = DirectoryCertificates(nats.certificates("caller-nats")).fetch().context()
+        phases = nats.roll_over()
+        while True:
+            before = [client.link.current for client in (service, calls.client)]
+            if await asyncio.to_thread(next, phases, None) is None:
+                break
+            for client, link in zip((service, calls.client), before, strict=True):
+                await until(lambda now=client, then=link: now.link.current is not then, "it moved")  # type: ignore[misc]
+            await load.more(50)
+        outcomes = await load.end()
+        assert dict(outcomes) == {"answered": outcomes["answered"]}
+        assert sorted(calls.asked) == sorted(load.answered), "each was handled once"
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await asyncio.to_thread(handshake, nats.node, old)
+
+
+def handshake(node: Node, context: ssl.SSLContext) -> None:
+    """Shake hands with a node, as who trusts what the context does."""
+    with socket.create_connection(("127.0.0.1", node.port), timeout=20) as plain:
+        with plain.makefile("rb", buffering=0) as greeting:
+            greeting.readline()
+        context.wrap_socket(plain, server_hostname="localhost").close()
 
 
 async def test_a_broken_renewal_leaves_the_connection_that_works(nats: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -435,6 +435,20 @@ def test_a_service_that_is_asked_for_keeps_its_user_without_any_task() -> None:
     assert nats_cluster.users_in_use(request, []) == wanted_users(request)
 
 
+def test_whom_a_removed_service_asks_may_answer_it_while_its_last_task_runs() -> None:
+    request = a_request("orders")
+    leaving = ("payments", {**PAYMENTS, "calls": ["orders.get"]})
+
+    before, after = (
+        {user.identity.partition(".")[0]: user for user in nats_cluster.users_in_use(request, running)}
+        for running in ([leaving], [])
+    )
+
+    assert "_INBOX.payments.>" in before["orders"].publish
+    assert "_INBOX.payments.>" not in after["orders"].publish
+    assert {name for name in before if before[name] != after.get(name)} <= {"orders", "payments", "loadtest"}
+
+
 def test_the_nodes_are_those_of_the_environment(stack: Stack, cluster: FakeNodes) -> None:
     del stack, cluster
     nodes = nats_cluster._nodes()  # noqa: SLF001

@@ -46,6 +46,17 @@ def test_a_service_hears_its_own_inbox_and_no_other() -> None:
     assert inboxes == ["_INBOX.world-state-nats.>"]
 
 
+def test_a_service_may_answer_by_name_those_who_may_ask_it_and_nobody_else() -> None:
+    """A reload forgets what a message allowed to be answered."""
+    for name, contract in WHOLE.services.items():
+        serves = contract.get("serves", {})
+        asking = {other for other, theirs in WHOLE.services.items() if set(theirs.get("calls", ())) & set(serves)}
+        asking |= {"loadtest"} if any(subject["idempotent"] for subject in serves.values()) else set()
+        answered = {subject for subject in user(name, WHOLE).publish if subject.startswith("_INBOX")}
+        assert answered == {f"_INBOX.{each}.>" for each in asking}
+    assert "_INBOX.http-nats-gateway.>" in user("state-manager-nats").publish
+
+
 def test_a_service_asks_what_it_calls_and_tells_its_events() -> None:
     assert "world.state.get" in user("state-manager-nats").publish
     assert "state.get" not in user("state-manager-nats").publish
