@@ -32,6 +32,7 @@ ENDS = (
     ("before", "try_config"),
     ("after", "stage"),
     ("before", "point"),
+    ("before", "os.symlink"),
     ("after", "point"),
     ("after", "reload"),
     ("before", "remove_old"),
@@ -159,6 +160,18 @@ def test_the_last_three_releases_are_kept(serving: Node) -> None:
     assert serving.current in serving.releases
 
 
+def test_the_release_that_holds_is_kept_however_old_it_is(serving: Node) -> None:
+    """As after going back to one from before several that were never proved."""
+    for number in range(3):
+        (serving.tls / f"release-{number}").mkdir()
+    (serving.tls / "unproven").write_text(serving.current)
+
+    assert serving.deliver().stdout == f"delivered: {serving.current}\n"
+
+    assert len(serving.releases) == 4
+    assert serving.current in serving.releases
+
+
 def wrong_checksum(node: Node) -> dict[str, Any]:
     plain = node.plain()
     plain["files"]["server-chain.pem"]["sha256"] = "0" * 64
@@ -279,10 +292,10 @@ def test_a_reload_that_the_server_refuses_puts_the_old_release_back(serving: Nod
     serving.config.write_text(right.replace(f"server_name: {NAME}", "server_name: another"))
     serving.renew()
 
-    result = serving.deliver()
+    result = serving.deliver(PROOF_SECONDS="1")
 
     assert result.returncode == 1
-    assert f"did not reload within 3 s: its log says why; {current} is current again" in result.stderr
+    assert f"did not reload within 1 s: its log says why; {current} is current again" in result.stderr
     assert (serving.served(), serving.current) == (served, current)
     serving.config.write_text(right)
     assert serving.deliver().stdout.startswith("delivered")
@@ -299,7 +312,7 @@ def test_what_is_not_served_after_a_reload_is_put_back(serving: Node) -> None:
     serving.config.write_text(text)
     serving.renew()
 
-    result = serving.deliver()
+    result = serving.deliver(PROOF_SECONDS="3")
 
     assert result.returncode == 1
     assert "serves the server certificate" in result.stderr
@@ -318,7 +331,7 @@ def test_where_there_was_no_release_before_a_failure_leaves_none(node: Node) -> 
     node.config.write_text(right.replace(f"server_name: {NAME}", "server_name: another"))
     (node.tls / "unproven").unlink()
 
-    result = node.deliver()
+    result = node.deliver(PROOF_SECONDS="1")
 
     assert result.returncode == 1
     assert result.stderr.endswith("there was none before to put back\n")
@@ -340,8 +353,9 @@ def test_a_server_whose_process_is_not_found_is_not_taken_for_none(serving: Node
 
 def test_two_deliveries_at_once_do_not_meet(serving: Node) -> None:
     serving.renew()
-    slow = serving.root / "bin" / "aws"
-    slow.write_text(slow.read_text().replace("#!/bin/bash\n", "#!/bin/bash\nsleep 1\n"))
+    held_up = serving.root / "bin" / "aws"
+    wait = 'while [[ ! -e "$ROOT/go_on" ]]; do sleep 0.05; done'
+    held_up.write_text(held_up.read_text().replace("#!/bin/bash\n", f"#!/bin/bash\n{wait}\n"))
     with (
         SCRIPT.open("rb") as script,
         subprocess.Popen(
@@ -351,6 +365,7 @@ def test_two_deliveries_at_once_do_not_meet(serving: Node) -> None:
         while not list(serving.tls.glob(".new-*")):
             assert first.poll() is None
         second = serving.deliver()
+        (serving.root / "go_on").touch()
         first.communicate(timeout=30)
 
     assert second.returncode == 1
@@ -383,7 +398,7 @@ def test_after_a_kill_a_release_that_fails_goes_back_to_the_last_one_that_was_pr
     assert serving.current != proved
     serving.config.write_text(serving.config.read_text().replace(f"server_name: {NAME}", "server_name: another"))
 
-    result = serving.deliver()
+    result = serving.deliver(PROOF_SECONDS="1")
 
     assert result.returncode == 1
     assert serving.current == proved
