@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -362,10 +363,13 @@ def test_two_deliveries_at_once_do_not_meet(serving: Node) -> None:
             [sys.executable, "-"], stdin=script, env=serving.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as first,
     ):
-        while not list(serving.tls.glob(".new-*")):
-            assert first.poll() is None
-        second = serving.deliver()
-        (serving.root / "go_on").touch()
+        try:
+            while not list(serving.tls.glob(".new-*")):
+                assert first.poll() is None
+                time.sleep(0.01)
+            second = serving.deliver()
+        finally:
+            (serving.root / "go_on").touch()
         first.communicate(timeout=30)
 
     assert second.returncode == 1

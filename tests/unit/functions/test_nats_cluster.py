@@ -13,7 +13,7 @@ from functions import nats_cluster
 from functions.nats_nodes import SILENT, NodeError, Nodes
 from functions.nats_state import State
 from functions.nats_usage import Usage
-from nats_platform.permissions import service_user, wanted_users
+from nats_platform.permissions import User, service_user, wanted_users
 from nats_platform.request import ClusterRequest
 from tests.fake_nodes import NODES, PREFIX, FakeNodes
 from tests.unit.functions.conftest import BUCKET, CLUSTER, Stack
@@ -437,12 +437,13 @@ def test_a_service_that_is_asked_for_keeps_its_user_without_any_task() -> None:
 
 def test_whom_a_removed_service_asks_may_answer_it_while_its_last_task_runs() -> None:
     request = a_request("orders")
-    leaving = ("payments", {**PAYMENTS, "calls": ["orders.get"]})
+    leaving: dict[str, Any] = {**PAYMENTS, "calls": ["orders.get"]}
 
-    before, after = (
-        {user.identity.partition(".")[0]: user for user in nats_cluster.users_in_use(request, running)}
-        for running in ([leaving], [])
-    )
+    def users(*running: tuple[str, dict[str, Any]]) -> dict[str, User]:
+        found = nats_cluster.users_in_use(request, list(running))
+        return {user.identity.partition(".")[0]: user for user in found}
+
+    before, after = users(("payments", leaving)), users()
 
     assert "_INBOX.payments.>" in before["orders"].publish
     assert "_INBOX.payments.>" not in after["orders"].publish
