@@ -31,6 +31,7 @@ ENDS = (
     ("after", "fetch"),
     ("before", "verify"),
     ("before", "try_config"),
+    ("after", "write"),  # of a configuration to try
     ("after", "stage"),
     ("before", "point"),
     ("before", "os.symlink"),
@@ -306,7 +307,7 @@ def test_a_reload_that_the_server_refuses_puts_the_old_release_back(serving: Nod
 
 def test_what_is_not_served_after_a_reload_is_put_back(serving: Node) -> None:
     """The configuration names the link, and takes its certificates from elsewhere all the same."""
-    current = serving.current
+    current, route = serving.current, serving.served("route")
     fixed = serving.tls / "fixed"
     shutil.copytree(serving.tls / current, fixed)
     text = serving.config.read_text().replace("/current/server-", "/fixed/server-")
@@ -319,6 +320,7 @@ def test_what_is_not_served_after_a_reload_is_put_back(serving: Node) -> None:
     assert "serves the server certificate" in result.stderr
     assert result.stderr.endswith(f"{current} is current again\n")
     assert serving.current == current
+    assert serving.served("route") == route  # which the server had taken up meanwhile
 
 
 def test_where_there_was_no_release_before_a_failure_leaves_none(node: Node) -> None:
