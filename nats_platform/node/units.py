@@ -71,6 +71,8 @@ ProtectProc=invisible
 LockPersonality=true
 MemoryDenyWriteExecute=true
 RemoveIPC=true
+# The machine's role is the agent's: whoever took the server over would ask for its credentials there.
+IPAddressDeny=169.254.169.254 fd00:ec2::254
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 RestrictNamespaces=true
 RestrictRealtime=true

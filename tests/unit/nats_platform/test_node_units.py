@@ -44,12 +44,31 @@ def test_the_server_takes_most_of_the_memory_and_leaves_the_rest() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "User=nats", "NoNewPrivileges=true", "CapabilityBoundingSet=", "ProtectSystem=strict", "LimitNOFILE=800000",
-        "ReadWritePaths=/var/lib/nats /run/nats", "PrivateDevices=true", "UMask=0077",
+        "User=nats", "Group=nats", "UMask=0077", "LimitNOFILE=800000", "CapabilityBoundingSet=", "AmbientCapabilities=",
+        "NoNewPrivileges=true", "ProtectSystem=strict", "ReadWritePaths=/var/lib/nats /run/nats", "ProtectHome=true",
+        "PrivateTmp=true", "PrivateDevices=true", "PrivateUsers=true", "ProtectClock=true", "ProtectControlGroups=true",
+        "ProtectHostname=true", "ProtectKernelLogs=true", "ProtectKernelModules=true", "ProtectKernelTunables=true",
+        "ProtectProc=invisible", "LockPersonality=true", "MemoryDenyWriteExecute=true", "RemoveIPC=true",
+        "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX", "RestrictNamespaces=true", "RestrictRealtime=true",
+        "RestrictSUIDSGID=true", "SystemCallArchitectures=native", "SystemCallFilter=@system-service",
+        "SystemCallFilter=~@privileged @resources",
     ],
 )  # fmt: skip
 def test_the_server_may_do_little(line: str) -> None:
     assert line in WRITTEN[UNIT].splitlines()
+
+
+def test_the_server_cannot_ask_for_the_credentials_of_its_machine_and_the_agent_can() -> None:
+    assert values(UNIT, "IPAddressDeny") == ["169.254.169.254 fd00:ec2::254"]
+    assert values(METRICS_TIMER.replace("timer", "service"), "IPAddressDeny") == []
+
+
+def test_the_server_waits_for_the_mount_and_is_taken_down_with_it() -> None:
+    assert values(UNIT, "RequiresMountsFor") == ["/var/lib/nats"]
+
+
+def test_the_server_is_the_one_that_is_installed_with_the_configuration_that_holds() -> None:
+    assert values(UNIT, "ExecStart") == ["/opt/nats/current/nats-server -c /etc/nats/nats.conf"]
 
 
 def test_metrics_go_out_each_minute_by_the_agent_that_holds() -> None:
