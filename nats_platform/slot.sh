@@ -69,4 +69,5 @@ fi
 mkdir -p "$MOUNT_POINT"
 grep -qs " $MOUNT_POINT " "$FSTAB" || echo "$DEVICE $MOUNT_POINT xfs defaults,nofail,noatime 0 2" >>"$FSTAB"
 mountpoint -q "$MOUNT_POINT" || mount "$MOUNT_POINT"
+xfs_growfs "$MOUNT_POINT" >/dev/null # a disk that was made larger; changes nothing where it was not
 say "has its address and its disk"

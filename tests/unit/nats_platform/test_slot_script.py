@@ -76,6 +76,7 @@ def machine(tmp_path: Path) -> Machine:
     machine.tool("mkfs.xfs", f'touch "{tmp_path}/formatted"')
     machine.tool("mountpoint", f'[[ -e "{tmp_path}/mounted" ]]')
     machine.tool("mount", f'touch "{tmp_path}/mounted"')
+    machine.tool("xfs_growfs", f'[[ -e "{tmp_path}/mounted" ]]')
     return machine
 
 
@@ -123,6 +124,14 @@ def test_a_disk_with_data_is_never_formatted(machine: Machine) -> None:
 
     assert machine.boot().returncode == 0
     assert not machine.calls("mkfs.xfs")
+
+
+def test_a_disk_that_was_made_larger_is_used_in_full_before_a_server_starts(machine: Machine) -> None:
+    (machine.root / "formatted").touch()
+
+    assert machine.boot().returncode == 0
+
+    assert machine.calls("xfs_growfs") == [f"xfs_growfs {machine.root}/data"]
 
 
 def test_a_disk_that_cannot_be_read_is_left_alone(machine: Machine) -> None:
