@@ -34,13 +34,17 @@ class NatsAssets(Construct):
         self.server = _place(self._server, server)
         self.agent = _place(self._agent, agent)
 
-    def read_statement(self) -> iam.PolicyStatement:
-        """Say what lets somebody read these two, and nothing else of the CDK's bucket."""
-        return iam.PolicyStatement(
-            sid="ReadAssets",
-            actions=["s3:GetObject"],
-            resources=[asset.bucket.arn_for_objects(asset.s3_object_key) for asset in (self._server, self._agent)],
-        )
+    def read_statements(self) -> list[iam.PolicyStatement]:
+        """Say what lets somebody read these two, and nothing else of the CDK's bucket.
+
+        A statement each: within one the CDK sorts resources, so that the order would follow the checksums.
+        """
+        return [
+            iam.PolicyStatement(
+                sid=sid, actions=["s3:GetObject"], resources=[asset.bucket.arn_for_objects(asset.s3_object_key)]
+            )
+            for sid, asset in (("ReadServer", self._server), ("ReadAgent", self._agent))
+        ]
 
     def _asset(self, construct_id: str, package: Package) -> s3_assets.Asset:
         # By our own checksum: the CDK would read and hash the file once more at every synthesis.

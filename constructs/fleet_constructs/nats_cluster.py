@@ -158,8 +158,19 @@ class NatsCluster(Construct):
                     resources=[
                         arn("ec2", self._environment, f"network-interface/{address.ref}"),
                         arn("ec2", self._environment, f"volume/{disk.volume_id}"),
-                        instances,
                     ],
+                ),
+                # Its Auto Scaling group tags each machine from its start on; without this, a machine could give its disk away.
+                iam.PolicyStatement(
+                    sid="ToMachinesOfThisSlot",
+                    actions=["ec2:AttachNetworkInterface", "ec2:AttachVolume"],
+                    resources=[instances],
+                    conditions={
+                        "StringEquals": {
+                            f"ec2:ResourceTag/{SLOT_TAG}": node,
+                            f"ec2:ResourceTag/{ENVIRONMENT_TAG}": self._environment.name,
+                        }
+                    },
                 ),
                 # An encrypted disk is attached by a grant that EC2 gets of its key.
                 iam.PolicyStatement(
@@ -197,7 +208,7 @@ class NatsCluster(Construct):
         cdk.Validations.of(role).acknowledge(
             managed_policy(SESSION_MANAGER_POLICY, "what Session Manager needs is AWS's to say and to keep up to date"),
             wildcard("*", "what describes addresses and disks knows no resource"),
-            wildcard(instances, "which instance takes the slot is not known before"),
+            wildcard(instances, "which machine takes the slot its tags say, in the policy's condition"),
             *certificates.acknowledgements,
             *(
                 wildcard(
