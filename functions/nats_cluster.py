@@ -62,8 +62,13 @@ def provide_configuration(
 ) -> Answer:
     """Make bucket and nodes hold what a deployment asks for.
 
-    Properties: `Request` (JSON as `ClusterRequest.from_plain` takes it), `Server` and `Agent` (JSON: bucket, key, sha256), and
-    `DestroyData` (`true` empties the bucket when the resource goes, since CloudFormation removes no bucket that holds something).
+    Properties: `Request` (JSON as `ClusterRequest.from_plain` takes it), `Server` and `Agent` (JSON: bucket, key, sha256), `Digest` of
+    what comes of the request, so that another way of rendering it is a change too, `AtStart` (the digest of what servers take up only
+    when they start, whose change makes the roll follow), and `DestroyData` (`true` empties the bucket when the resource goes, since
+    CloudFormation removes no bucket that holds something).
+
+    Raises:
+        NodeError: A node does not follow, or only by a roll that this deployment has not.
     """
     del context
     store = S3Store(os.environ["BUCKET"])
@@ -77,7 +82,9 @@ def provide_configuration(
     assets = {name: json.loads(properties[name.capitalize()]) for name in ("server", "agent")}
     brought = _configuration().deploy(request, assets, proceed=back)
     nodes = _nodes()
-    if brought.configured and nodes and not back:
+    if brought.waiting and not back:
+        _expect_roll(event, brought.waiting)  # which makes the streams, too: there may be no room for them before
+    elif brought.configured and nodes and not back:
         apply_streams(nodes, request)
     return Answer(
         store.address,
@@ -89,12 +96,25 @@ def provide_configuration(
     )
 
 
+def _expect_roll(event: Mapping[str, Any], waiting: Sequence[str]) -> None:
+    """See to it that servers which have to start anew are going to.
+
+    Raises:
+        NodeError: They are not: what a former deployment left behind differs, and this one rolls nothing.
+    """
+    before, now = event.get("OldResourceProperties", {}), event["ResourceProperties"]
+    if event["RequestType"] != "Update" or before.get("AtStart") == now["AtStart"]:
+        raise NodeError(
+            f"{', '.join(waiting)}: only a start of the server takes this up; run fleet nats roll, then deploy"
+        )
+
+
 def provide_roll(
     event: Mapping[str, Any], context: Any, request_type: RequestType, properties: Mapping[str, Any]
 ) -> Answer | None:
     """Wait until the nodes run on what the stack made, and have what JetStream keeps made there.
 
-    Properties: `Templates` and `Server`, whose change asks for a roll; the roll itself looks at what the machines are.
+    Properties: `Templates`, `Server` and `AtStart`, whose change asks for a roll; the roll itself looks at what the machines are.
     """
     del properties
     physical_id = os.environ["ROLL_DOCUMENT"]

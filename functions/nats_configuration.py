@@ -31,6 +31,8 @@ class BroughtAbout:
     changed: bool
     users: int
     configured: Sequence[str]
+    waiting: Sequence[str] = ()
+    """Those of them whose server has to start anew for it."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,12 @@ class Configuration:
         }
         now = self.state.switch(current, {**current.plain, **assets, "configuration": configuration})
         configured = self._configure(before, current, now, proceed=proceed)
-        return BroughtAbout(now.version, now is not current, len(users), configured)
+        waiting = [node for node, runs_on_it in configured.items() if not runs_on_it]
+        return BroughtAbout(now.version, now is not current, len(users), list(configured), waiting)
 
-    def _configure(self, cluster: Cluster, before: Current, now: Current, *, proceed: bool) -> Sequence[str]:
+    def _configure(self, cluster: Cluster, before: Current, now: Current, *, proceed: bool) -> Mapping[str, bool]:
         if self.nodes is None:
-            return ()
+            return {}
         try:
             return self.nodes.configure(now.configuration, proceed=proceed)
         except NotConfiguredError as error:

@@ -11,6 +11,7 @@ from nats_platform.commander import Commander, Outcome, packed
 from nats_platform.limits import waiting_seconds
 
 SILENT = "no node answers in this environment (nats.wait_for_nodes is false, or no data plane runs)"
+WAITS = "waits:"  # as the agent says
 _log = logging.getLogger(__name__)
 
 
@@ -48,8 +49,10 @@ class Nodes:
         _log.info("%s on %s: %s", command, machine, outcome.detail)
         return outcome
 
-    def configure(self, configuration: Mapping[str, Mapping[str, str]], *, proceed: bool = False) -> list[str]:
-        """Have the nodes that run take up their configurations, one at a time; return which did.
+    def configure(self, configuration: Mapping[str, Mapping[str, str]], *, proceed: bool = False) -> dict[str, bool]:
+        """Have the nodes that run take up their configurations, one at a time; return which did, and whether they run on it.
+
+        A server that runs on something else takes up what differs only when it starts.
 
         Args:
             configuration: Where each node's is.
@@ -58,15 +61,15 @@ class Nodes:
         Raises:
             NotConfiguredError: One does not follow; it, and those after it, have what they had.
         """
-        done: list[str] = []
+        done: dict[str, bool] = {}
         for node, machine in self.machines().items():
             if node not in configuration:
                 continue
             outcome = self.run("configure", machine, configuration[node])
             if outcome.succeeded:
-                done.append(node)
+                done[node] = not outcome.last_line.startswith(WAITS)
             elif not proceed:
-                raise NotConfiguredError(node, outcome.detail, done)
+                raise NotConfiguredError(node, outcome.detail, list(done))
         return done
 
     def any_healthy(self) -> str | None:

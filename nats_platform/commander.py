@@ -40,11 +40,16 @@ class Outcome:
         return "; ".join([self.status, *lines[-_LAST_LINES:]])
 
     @property
+    def last_line(self) -> str:
+        """What it said last, word for word."""
+        lines = self.output.strip().splitlines()
+        return lines[-1] if lines else ""
+
+    @property
     def answer(self) -> Mapping[str, Any]:
         """What it said last, for programs: the agent ends with a line of JSON, packed where it would be too long."""
-        lines = self.output.strip().splitlines()
         try:
-            told = json.loads(lines[-1]) if lines else {}
+            told = json.loads(self.last_line or "{}")
         except ValueError:
             return {}
         if isinstance(told, dict) and "z" in told:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,11 +55,11 @@ class Roll:
         }
         groups = self._groups()
         every_node = sorted({*machines, *groups})
-        server = self._wanted_server()
+        wanted = self._wanted(every_node)
         outdated = [
             node
             for node in every_node
-            if every or _is_outdated(groups[node], machines.get(node), status.get(node, {}), server)
+            if every or _is_outdated(groups[node], machines.get(node), status.get(node, {}), wanted[node])
         ]
         unwell = [node for node in every_node if node not in well]
         if not unwell:
@@ -155,9 +155,14 @@ class Roll:
             if tag["Key"] == "nats-slot"
         }
 
-    def _wanted_server(self) -> str:
-        current = self.s3.get_object(Bucket=self.bucket, Key="current.json")["Body"].read()
-        return str(json.loads(current)["server"]["sha256"])
+    def _wanted(self, nodes: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return what each node's status says where it runs on what it is to run on."""
+        current = json.loads(self.s3.get_object(Bucket=self.bucket, Key="current.json")["Body"].read())
+        server, configuration = current["server"]["sha256"], current["configuration"]
+        return {
+            node: {"server_sha256": server, "configuration_sha256": configuration.get(node, {}).get("sha256")}
+            for node in nodes
+        }
 
     def _pass_gates(self, machines: Mapping[str, str]) -> None:
         for node, machine in machines.items():
@@ -179,8 +184,10 @@ class Roll:
             self.sleep(_PAUSE_SECONDS)
 
 
-def _is_outdated(group: Mapping[str, Any], machine: str | None, told: Mapping[str, Any], server: str) -> bool:
-    """Tell whether a machine is of an older template than its group's, or runs another server than is wanted."""
+def _is_outdated(
+    group: Mapping[str, Any], machine: str | None, told: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> bool:
+    """Tell whether a machine is of an older template than its group's, or runs on another server or configuration than is wanted."""
     template = next(
         (
             instance.get("LaunchTemplate", {}).get("Version")
@@ -189,7 +196,9 @@ def _is_outdated(group: Mapping[str, Any], machine: str | None, told: Mapping[st
         ),
         None,
     )
-    return bool(template != group["LaunchTemplate"]["Version"] or told.get("server_sha256") != server)
+    return bool(
+        template != group["LaunchTemplate"]["Version"] or any(told.get(key) != value for key, value in wanted.items())
+    )
 
 
 def plan(events: Mapping[str, Any], context: object) -> dict[str, Any]:

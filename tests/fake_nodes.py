@@ -71,6 +71,8 @@ class FakeNodes:
     commands: list[tuple[str, str]] = field(default_factory=list)
     """Node and command, in order."""
     requests: list[Mapping[str, Any]] = field(default_factory=list)
+    starts_anew: set[str] = field(default_factory=set)
+    """Nodes whose server takes a configuration up only when it starts."""
     leader: str = "nats-1"
     time: Time = field(default_factory=Time)
     before: Callable[[str, str], None] = lambda _node, _command: None
@@ -134,18 +136,21 @@ class FakeNodes:
         if refusal := self.refusals.get((node, command)):
             return _ended("Failed", "Failed", errors=f"FAILED: {refusal}\n")
         answer = getattr(self, f"_{command}")(node, request)
-        return _ended("Success", "Success", output=f"said before\n{json.dumps(answer)}\n")
+        last = answer if isinstance(answer, str) else json.dumps(answer)
+        return _ended("Success", "Success", output=f"said before\n{last}\n")
 
     # The agent
 
-    def _configure(self, node: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _configure(self, node: str, request: Mapping[str, Any]) -> str:
         stored = self.store.read(request["key"], request["version_id"])
         assert stored is not None
         assert hashlib.sha256(stored.data).hexdigest() == request["sha256"]
         machine, text = self.machines[node], stored.data.decode()
-        outcome = "unchanged" if machine.configuration == text else "changed"
+        if machine.configuration != text and node in self.starts_anew:
+            return "waits: sha256:5e; the server takes up sync_interval only when it starts"
+        outcome = "unchanged" if machine.configuration == text else "configured"
         machine.configuration = text
-        return {"outcome": outcome, "sha256": request["sha256"]}
+        return f"{outcome}: sha256:5e"
 
     def _status(self, node: str, _: Mapping[str, Any]) -> dict[str, Any]:
         machine = self.machines[node]
@@ -154,6 +159,7 @@ class FakeNodes:
             "healthz": "ok" if machine.healthy else "JetStream has not established contact with a meta leader",
             "meta_leader": self.leader,
             "server_sha256": machine.server,
+            "configuration_sha256": hashlib.sha256(machine.configuration.encode()).hexdigest(),
         }
 
     def _gate(self, node: str, _: Mapping[str, Any]) -> dict[str, Any]:

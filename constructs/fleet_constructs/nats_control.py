@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -23,6 +27,10 @@ from fleet_constructs.nats_documents import NatsDocuments
 from fleet_constructs.nats_roll import role_arn
 from fleet_constructs.python_function import PythonFunction
 from fleet_constructs.retention import Retention
+from nats_platform.configuration import render
+from nats_platform.node.at_start import settings_at_start
+from nats_platform.permissions import wanted_users
+from nats_platform.request import ClusterRequest
 
 FUNCTION_TIMEOUT_SECONDS = 900
 FUNCTION_MEMORY_MIB = 512
@@ -50,12 +58,16 @@ class NatsControl(Construct):
         self._assets = assets
         self._retention = retention
         self._bucket_arn = bucket_arn(environment)
+        self._at_start = ""
         self._function = self._make_function(documents, key_arn)
         self._schedule("Backup", "backup", cdk.Duration.hours(BACKUP_HOURS), "Back streams and buckets up")
         self._schedule("Retire", "retire", cdk.Duration.days(1), "Take away from NATS what no task uses any more")
 
     def configure(self, catalog: Catalog) -> cdk.CustomResource:
         """Add what has bucket and running nodes hold what the catalog asks for; it needs no machine, and the first one needs it."""
+        request = cluster_request(catalog, self._environment)
+        rendered = _rendered(request)
+        self._at_start = _sha256("".join(f"{sorted(settings_at_start(text).items())}\n" for text in rendered))
         return cdk.CustomResource(
             self,
             "Configuration",
@@ -63,7 +75,9 @@ class NatsControl(Construct):
             service_token=self._function.function.function_arn,
             service_timeout=cdk.Duration.seconds(CONFIGURATION_TIMEOUT_SECONDS),
             properties={
-                "Request": compact(cluster_request(catalog, self._environment)),
+                "Request": compact(request),
+                "Digest": _sha256("".join(rendered)),
+                "AtStart": self._at_start,
                 "Server": self._assets.server,
                 "Agent": self._assets.agent,
                 "DestroyData": str(self._retention.destroy).lower(),
@@ -81,6 +95,7 @@ class NatsControl(Construct):
             properties={
                 "Templates": template_versions,
                 "Server": self._assets.server_sha256,
+                "AtStart": self._at_start,
                 "Waits": str(self._environment.nats.wait_for_nodes).lower(),
             },
         )
@@ -107,7 +122,7 @@ class NatsControl(Construct):
         stack = arn("cloudformation", environment, f"stack/{names.stack(environment.name, 'nats')}/*")
         statements = [
             *own_bucket_statements(self._bucket_arn, key_arn),
-            self._assets.read_statement(),
+            *self._assets.read_statements(),
             *documents.permissions("configure", "gate", "status", "streams", "backup", "restore"),
             *self._usage_statements(tasks, stack),
             iam.PolicyStatement(sid="StartRoll", actions=["ssm:StartAutomationExecution"], resources=[definition]),
@@ -178,3 +193,13 @@ class NatsControl(Construct):
                 resources=[stack],
             ),
         ]
+
+
+def _rendered(request: Mapping[str, Any]) -> list[str]:
+    """Return the nodes' configurations as the function renders them where nobody else is in use."""
+    asked = ClusterRequest.from_plain(request)
+    return [render(asked, wanted_users(asked), node.name) for node in asked.nodes]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -4,11 +4,13 @@
     etc/nats/nats.conf                     a link to the one that holds
     etc/nats/unproven                      there from before the switch until the proof: the one to go back to
 
-A reload that the server refuses looks like one that it took, so its digest is asked for, before and after.
+A reload that the server refuses looks like one that it took, so its digest is asked for, before and after. What it takes up only
+when it starts waits for that, which a roll brings about.
 """  # fmt: skip
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nats_platform.node import at_start
 from nats_platform.node.aws import Aws, Bucket
 from nats_platform.node.deliver_certificates import (
     FAULTS,
@@ -84,6 +87,10 @@ def _bring_about(settings: Settings, wanted: Wanted) -> str:
             return f"unchanged: {digest}; the server does not run"
         if not unproven.exists() and not _unloaded(settings, digest):
             return f"unchanged: {digest}"
+    if pid is not None and (waiting := _waiting(settings, place)):
+        _point(settings, place)
+        remove(unproven)  # it was tried, and whatever server starts from here on reads it
+        return f"waits: {digest}; the server takes up {', '.join(waiting)} only when it starts"
     back = unproven.read_text(encoding="utf-8") if unproven.exists() else str(_current(settings) or "")
     write(unproven, back)
     _point(settings, place)
@@ -129,6 +136,16 @@ def _current(settings: Settings) -> Path | None:
     if not settings.config.is_symlink():
         return None
     return settings.config.parent / settings.config.readlink()
+
+
+def _waiting(settings: Settings, place: Path) -> list[str]:
+    """Return which settings of a configuration the server that runs cannot take up; nothing where it is not known on what it runs."""
+    loaded = Monitor(settings.monitor).get("/varz").get("config_digest")
+    for path in place.parent.glob("*.conf"):
+        with contextlib.suppress(RefusedError):  # one of long ago, whose files are gone
+            if tried(settings.program, path) == loaded:
+                return at_start.differing(path.read_text(encoding="utf-8"), place.read_text(encoding="utf-8"))
+    return []
 
 
 def _point(settings: Settings, place: Path) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nats_platform.node.configuration import KEPT
-from tests.nats_machines import BUCKET, Machine, Machines, encoded, machines
+from tests.nats_machines import BUCKET, Machine, Machines, encoded, machines, waited_for
 
 pytestmark = pytest.mark.integration
 
@@ -239,6 +240,64 @@ def test_without_a_server_a_configuration_is_staged_and_taken_at_the_start(servi
     assert result.stdout.startswith("staged")
     settled.systemd.start()
     assert settled.run("boot", "--attempts", "1").returncode == 0  # the bucket still names the former one
+
+
+ONLY_AT_START = {
+    "sync_interval": '"1m"',
+    "max_file_store": str(2**28),
+    "max_memory_store": str(2**20),
+    "unique_tag": '"zone:"',
+    "lame_duck_grace_period": '"5s"',
+    "lame_duck_duration": '"31s"',
+}
+AT_ANY_TIME = {
+    "max_payload": "524288",
+    "max_connections": "77",
+    "max_control_line": "8192",
+    "write_deadline": '"5s"',
+    "ping_interval": '"10s"',
+    "ping_max": "2",
+    "pool_size": "2",
+    "timeout": "4",
+    "handshake_first": "true",
+    "server_tags": '["az:us-east-1f"]',
+}
+
+
+def changed(text: str, settings: Mapping[str, str]) -> str:
+    """Return a configuration in which settings are others."""
+    for setting, value in settings.items():
+        text, times = re.subn(rf"\b{setting}: (\[[^]]*\]|.*)", f"{setting}: {value}", text)
+        assert times, setting
+    return text
+
+
+def test_what_a_server_takes_up_only_when_it_starts_waits_for_that(serving: Machines, settled: Machine) -> None:
+    """Each by itself would have a reload refused, and with it whatever came along."""
+    before, text = state(settled), changed(serving.configuration(NODE), ONLY_AT_START)
+
+    first, second = configure(serving, text), configure(serving, text)
+
+    assert first.returncode == 0, first
+    assert first.stdout == second.stdout
+    assert first.stdout.startswith("waits: sha256:")
+    assert set(re.findall(r"\b\w+_\w+\b", first.stdout)) == set(ONLY_AT_START)
+    assert settled.systemd.process is before["process"]
+    assert settled.get("/varz")["config_load_time"] == before["loaded"]
+    assert settled.json("status")["configuration_sha256"] is None
+    settled.systemd.kill()
+    settled.systemd.start()
+    waited_for(lambda: configure(serving, text).stdout.startswith("unchanged"), "the server runs on it")
+    assert configure(serving, serving.configuration(NODE)).stdout.startswith("waits")
+    settled.systemd.kill()
+    settled.systemd.start()
+
+
+def test_everything_else_is_taken_up_by_a_reload(serving: Machines, settled: Machine) -> None:
+    result = configure(serving, changed(serving.configuration(NODE), AT_ANY_TIME))
+
+    assert result.stdout.startswith("configured"), result
+    assert settled.get("/varz")["max_connections"] == 77
 
 
 def test_a_configuration_of_another_checksum_is_refused(serving: Machines, settled: Machine) -> None:

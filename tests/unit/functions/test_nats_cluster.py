@@ -67,6 +67,7 @@ def ask(
     context: Context | None = None,
     destroy: str = "false",
     back: bool = False,
+    at_start: str = "5e",
     **more: Any,
 ) -> dict[str, Any] | None:
     """Ask as a deployment does; return the answer, if one came."""
@@ -75,6 +76,7 @@ def ask(
         "Server": asset(b"server"),
         "Agent": asset(b"agent"),
         "DestroyData": destroy,
+        "AtStart": at_start,
     }
     event = {**stack.request(request_type, **properties), "ResourceType": kind, **more}
     if back:
@@ -136,6 +138,33 @@ def test_a_node_that_refuses_its_configuration_fails_the_deployment_and_says_why
 
     assert told["Status"] == "FAILED"
     assert "nats-2 did not take its configuration up: Failed; FAILED: nats.conf:3:1" in told["Reason"]
+
+
+def test_what_only_a_start_takes_up_is_left_to_the_roll_that_follows(stack: Stack, cluster: FakeNodes) -> None:
+    """With the streams: there may be no room for them before."""
+    configure(stack, "Create", "orders")
+    cluster.starts_anew = set(NODES)
+    cluster.commands.clear()
+    before = {"OldResourceProperties": {"AtStart": "5e"}}
+
+    told = configure(stack, "Update", "orders", "payments", at_start="5f", **before)
+
+    assert (told["Status"], told["Data"]["Configured"]) == ("SUCCESS", "nats-1, nats-2, nats-3")
+    assert commands(cluster) == ["configure"] * 3
+
+
+def test_what_only_a_start_takes_up_fails_a_deployment_without_a_roll_but_not_its_way_back(
+    stack: Stack, cluster: FakeNodes
+) -> None:
+    configure(stack, "Create", "orders")
+    cluster.starts_anew = {"nats-3"}
+    before = {"OldResourceProperties": {"AtStart": "5e"}}
+
+    told = configure(stack, "Update", "orders", "payments", **before)
+
+    assert told["Status"] == "FAILED"
+    assert "nats-3: only a start of the server takes this up; run fleet nats roll, then deploy" in told["Reason"]
+    assert configure(stack, "Update", "orders", "invoices", back=True, **before)["Status"] == "SUCCESS"
 
 
 def test_the_way_back_of_a_stack_is_not_held_up_by_a_node(stack: Stack, cluster: FakeNodes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -73,7 +74,7 @@ class Account(FakeNodes):
             return
         for node in NODES:
             if node not in self.machines and node in self.ended:
-                machine = Machine(f"i-{node}-2", server="server-2")
+                machine = Machine(f"i-{node}-2", self.wanted_configuration, server="server-2")
                 self.versions[machine.id] = self.group_version
                 self.machines[node] = machine
 
@@ -92,9 +93,11 @@ class Account(FakeNodes):
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         assert (Bucket, Key) == ("nats", "current.json")
-        return {"Body": io.BytesIO(json.dumps({"server": {"sha256": self.wanted_server}}).encode())}
+        wanted = {"sha256": hashlib.sha256(self.wanted_configuration.encode()).hexdigest()}
+        current = {"server": {"sha256": self.wanted_server}, "configuration": dict.fromkeys(NODES, wanted)}
+        return {"Body": io.BytesIO(json.dumps(current).encode())}
 
-    wanted_server = "server-1"
+    wanted_server, wanted_configuration = "server-1", ""
 
     @property
     def roll(self) -> Roll:
@@ -134,6 +137,14 @@ def test_a_new_server_replaces_the_machines_that_run_another(account: Account) -
     account.machines["nats-2"].server = "server-2"
 
     assert account.run() == ["nats-3", "nats-1"]
+
+
+def test_a_machine_whose_server_has_not_taken_its_configuration_up_is_replaced(account: Account) -> None:
+    """As what only a start takes up, or what it was left behind with on the way back of a stack."""
+    account.wanted_configuration = "sync_interval: always"
+    account.machines["nats-1"].configuration = account.wanted_configuration
+
+    assert account.run() == ["nats-2", "nats-3"]
 
 
 def test_a_roll_that_was_stopped_goes_on_with_what_is_left(account: Account) -> None:

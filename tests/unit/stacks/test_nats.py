@@ -90,7 +90,29 @@ def test_an_edit_of_the_catalog_is_a_configuration_and_nothing_else() -> None:
 
     assert rest(small_fleet("prod")) == rest(whole_fleet("prod"))
     one, other = (f.one("Custom::NatsConfiguration") for f in (small_fleet("prod"), whole_fleet("prod")))
-    assert {name for name in one.properties if one[name] != other[name]} == {"Request"}
+    assert {name for name in one.properties if one[name] != other[name]} == {"Request", "Digest"}
+
+
+def test_another_way_of_rendering_the_same_request_is_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = small_fleet("prod")
+    monkeypatch.setattr(configuration, "HANDSHAKE_SECONDS", 6)
+
+    changed = synthesise(small_catalog(), load_environment("prod"))
+
+    one, other = (fleet.one("Custom::NatsConfiguration") for fleet in (before, changed))
+    assert {name for name in one.properties if one[name] != other[name]} == {"Digest"}
+    assert changed.one("Custom::NatsRoll").properties == before.one("Custom::NatsRoll").properties
+
+
+def test_what_only_a_start_takes_up_asks_for_a_roll_and_changes_no_template() -> None:
+    prod, before = load_environment("prod"), small_fleet("prod")
+    relaxed = prod.model_copy(update={"nats": prod.nats.model_copy(update={"sync_always": False})})
+
+    changed = synthesise(small_catalog(), relaxed)
+
+    for kind in ("Custom::NatsConfiguration", "Custom::NatsRoll"):
+        assert changed.one(kind)["AtStart"] != before.one(kind)["AtStart"]
+    assert launch_templates(changed) == launch_templates(before)
 
 
 def test_a_new_server_rolls_the_machines_and_changes_none_of_their_templates(
@@ -204,6 +226,22 @@ def test_a_machine_writes_backups_and_logs_and_nothing_else(prod: Fleet) -> None
         ("s3:AbortMultipartUpload", f"{ARN}:s3:::{BUCKET}/backups/*"),
         ("s3:PutObject", f"{ARN}:s3:::{BUCKET}/backups/*"),
     ]
+
+
+def test_a_machine_gives_its_address_and_disk_to_the_machines_of_its_slot_and_no_others(prod: Fleet) -> None:
+    for number in (1, 2, 3):
+        found = role_of_machine(prod, number)
+        to, what = found["ToMachinesOfThisSlot"], found["TakeAddressAndDisk"]
+        assert to["Resource"] == f"{ARN}:ec2:{HERE}:instance/*"
+        assert to["Condition"] == {
+            "StringEquals": {"ec2:ResourceTag/nats-slot": f"nats-{number}", "ec2:ResourceTag/environment": "prod"}
+        }
+        assert {prod.followed("nats", r.rpartition("/")[2]).logical_id for r in what["Resource"]} == {
+            prod.resources(kind)[number - 1].logical_id for kind in ("AWS::EC2::NetworkInterface", "AWS::EC2::Volume")
+        }
+        tags = launch_templates(prod)[number - 1]["LaunchTemplateData"]["TagSpecifications"][0]
+        assert tags["ResourceType"] == "instance"
+        assert {"Key": "nats-slot", "Value": f"nats-{number}"} in tags["Tags"]
 
 
 # Bucket
@@ -366,6 +404,15 @@ def test_the_function_sends_commands_to_the_nodes_of_this_environment_and_cannot
             "ssm:resourceTag/nats-slot": ["nats-1", "nats-2", "nats-3"],
         }
     }
+
+
+def test_the_function_reads_server_and_agent_by_a_statement_each(prod: Fleet) -> None:
+    """In one, the CDK would order them by checksum, and the template would turn with either."""
+    found = role_of_function(prod)
+    for kind in ("Server", "Agent"):
+        place = json.loads(prod.text("nats", prod.one("Custom::NatsConfiguration")[kind]))
+        assert found[f"Read{kind}"]["Resource"].endswith(f"/{place['key']}")
+        assert found[f"Read{kind}"]["Action"] == "s3:GetObject"
 
 
 def test_the_function_starts_this_roll_and_lends_it_its_role_alone(prod: Fleet) -> None:
