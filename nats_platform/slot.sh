@@ -28,10 +28,11 @@ retry() { # WHAT COMMAND…: until it succeeds, for five minutes by default
   return 1
 }
 
-instance_id() {
+take_name() { # by itself it says nothing: nobody listens there at first
   local token
-  token=$(curl -fsS -X PUT "$METADATA/api/token" -H 'X-aws-ec2-metadata-token-ttl-seconds: 300')
-  curl -fsS "$METADATA/meta-data/instance-id" -H "X-aws-ec2-metadata-token: $token"
+  token=$(curl -fsS --max-time 5 -X PUT "$METADATA/api/token" -H 'X-aws-ec2-metadata-token-ttl-seconds: 300') || return 1
+  INSTANCE_ID=$(curl -fsS --max-time 5 "$METADATA/meta-data/instance-id" -H "X-aws-ec2-metadata-token: $token") || return 1
+  [[ "$INSTANCE_ID" == i-* ]]
 }
 
 # The machine before this one may still hold address or disk for a moment: attaching is tried again until it lets go.
@@ -51,7 +52,8 @@ take_disk() {
   disk_is_here || aws ec2 attach-volume --region "$REGION" --volume-id "$DISK_ID" --instance-id "$INSTANCE_ID" --device "$ATTACH_AS" >/dev/null
 }
 
-INSTANCE_ID=$(instance_id)
+INSTANCE_ID=
+retry "the name of this machine at $METADATA" take_name
 retry "address $ADDRESS_ID" take_address
 retry "disk $DISK_ID" take_disk
 retry "disk $DISK_ID at $DEVICE" test -e "$DEVICE"

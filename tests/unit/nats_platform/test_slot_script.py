@@ -156,6 +156,25 @@ def test_an_address_that_another_machine_keeps_is_given_up_after_a_bounded_wait(
     assert not machine.calls("mkfs.xfs")
 
 
+def test_a_machine_whose_name_is_not_told_at_once_asks_again_and_takes_nothing_before(machine: Machine) -> None:
+    told = machine.root / "told"
+    machine.tool("curl", f'[[ -e "{told}" ]] || {{ touch "{told}"; exit 28; }}; echo i-1')
+
+    assert machine.boot().returncode == 0
+    assert machine.calls("attach-volume", "i-1")
+
+
+def test_a_machine_that_never_hears_its_name_gives_up_and_takes_nothing(machine: Machine) -> None:
+    machine.tool("curl", "exit 28")
+
+    result = machine.boot()
+
+    assert result.returncode == 1
+    assert "gave up: the name of this machine" in result.stderr
+    assert not machine.calls("attach-")
+    assert all("--max-time" in call for call in machine.calls("curl"))
+
+
 def test_the_disk_is_looked_for_by_its_volume_and_not_by_the_name_that_it_was_attached_as(machine: Machine) -> None:
     result = machine.boot(DEVICE="")
 
