@@ -182,6 +182,13 @@ class NatsCluster(Construct):
                         "StringEquals": {"kms:ViaService": f"ec2.{self._environment.region}.amazonaws.com"},
                     },
                 ),
+                # AWS's own policy for Session Manager lets a machine read every parameter of the account.
+                iam.PolicyStatement(
+                    sid="ReadNoParameters",
+                    effect=iam.Effect.DENY,
+                    actions=["ssm:GetParameter", "ssm:GetParameters"],
+                    resources=["*"],
+                ),
                 iam.PolicyStatement(
                     sid="FindThem", actions=["ec2:DescribeNetworkInterfaces", "ec2:DescribeVolumes"], resources=["*"]
                 ),

@@ -12,7 +12,10 @@ from catalog.cluster import cluster_request
 from nats_platform.configuration import Place, render
 from nats_platform.permissions import User, wanted_users
 from nats_platform.request import ClusterRequest
-from tests.synthesis import whole_catalog
+from tests.synthesis import ROOT, whole_catalog
+from tests.unit.functions.test_nats_configuration import a_request
+
+REVIEWED = ROOT / "tests" / "cases" / "nats" / "nats-1.conf"
 
 
 @cache
@@ -22,6 +25,12 @@ def request(environment: str = "prod") -> ClusterRequest:
 
 def rendered(node: str = "nats-1", environment: str = "prod", place: Place | None = None) -> str:
     return render(request(environment), wanted_users(request(environment)), node, place)
+
+
+def test_a_configuration_is_as_reviewed_setting_by_setting() -> None:
+    """For one service that answers one subject: what a server would take by default must not come in by an oversight."""
+    asked = a_request("orders")
+    assert render(asked, wanted_users(asked), "nats-1") == REVIEWED.read_text(encoding="utf-8")
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:

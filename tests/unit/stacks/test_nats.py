@@ -228,6 +228,12 @@ def test_a_machine_writes_backups_and_logs_and_nothing_else(prod: Fleet) -> None
     ]
 
 
+def test_a_machine_reads_no_parameter_of_the_account(prod: Fleet) -> None:
+    """AWS's policy for Session Manager would let it."""
+    denied = [each for each in role_of_machine(prod, 1).values() if each["Effect"] == "Deny"]
+    assert [(each["Action"], each["Resource"]) for each in denied] == [(["ssm:GetParameter", "ssm:GetParameters"], "*")]
+
+
 def test_a_machine_gives_its_address_and_disk_to_the_machines_of_its_slot_and_no_others(prod: Fleet) -> None:
     for number in (1, 2, 3):
         found = role_of_machine(prod, number)
