@@ -259,7 +259,6 @@ AT_ANY_TIME = {
     "ping_max": "2",
     "pool_size": "2",
     "timeout": "4",
-    "handshake_first": "true",
     "server_tags": '["az:us-east-1f"]',
 }
 

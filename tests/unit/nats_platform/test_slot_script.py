@@ -106,7 +106,16 @@ def test_a_second_run_changes_nothing(machine: Machine) -> None:
 
 @pytest.mark.parametrize(
     "step",
-    ["curl -fsS -X PUT", "attach-network-interface", "attach-volume", "blkid", "mkfs.xfs", "mountpoint", "mount "],
+    [
+        "curl -fsS --max-time 5 -X PUT",
+        "attach-network-interface",
+        "attach-volume",
+        "blkid",
+        "mkfs.xfs",
+        "mountpoint",
+        "mount ",
+        "xfs_growfs",
+    ],
 )
 def test_a_machine_that_dies_on_the_way_is_completed_by_the_next_run(machine: Machine, step: str) -> None:
     assert machine.boot(DIES_AFTER=step).returncode == -signal.SIGKILL
