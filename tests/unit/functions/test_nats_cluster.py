@@ -329,7 +329,7 @@ def test_a_backup_that_nobody_makes_is_an_error(stack: Stack, cluster: FakeNodes
 def test_a_backup_that_is_refused_is_an_error_that_says_why(cluster: FakeNodes) -> None:
     cluster.refusals["nats-1", "backup"] = "AccessDenied"
 
-    with pytest.raises(NodeError, match="i-nats-1-1 did not back up: .*AccessDenied"):
+    with pytest.raises(NodeError, match=r"i-nats-1-1 did not back up: .*AccessDenied"):
         nats_cluster.handler({"task": "backup"}, None)
 
 
