@@ -73,7 +73,7 @@ case "$1 $2" in
     from=${@: -2:1} to=${@: -1}
     if [[ "$from" == - ]]; then
       target=$(place "$to"); mkdir -p "$(dirname "$target")"
-      [[ -e "@ROOT@/refuse-writes" ]] && { echo "AccessDenied: no" >&2; exit 1; }
+      [[ -e "@ROOT@/refuse-writes" && "$target" == *"$(< "@ROOT@/refuse-writes")"* ]] && { echo "AccessDenied: no" >&2; exit 1; }
       cat > "$target.part" && mv "$target.part" "$target"
     else source=$(place "$from"); [[ -f "$source" ]] || missing "$from"; cat "$source"; fi ;;
   "logs create-log-stream") mkdir -p "@ROOT@/logs/$(dirname "$stream")"; touch "@ROOT@/logs/$stream" ;;

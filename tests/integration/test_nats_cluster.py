@@ -267,21 +267,27 @@ async def messages(cluster: Machines) -> dict[int, bytes]:
         await client.close()
 
 
-async def test_a_backup_gives_back_messages_and_consumers_after_all_was_lost(cluster: Machines) -> None:
+async def test_a_backup_gives_back_messages_consumers_and_buckets_after_all_was_lost(cluster: Machines) -> None:
     await publish(cluster, 60, size_bytes=200_000)  # more than the server sends without hearing of what arrived
     before = await messages(cluster)
+    owner = await cluster.connect("settings-nats")
+    bucket = await owner.jetstream().key_value("settings")
+    await bucket.put("volume", b"11")
     machine = cluster["nats-1"]
     told = await asyncio.to_thread(machine.json, "backup")
     client = await cluster.connect("provisioner")
-    await client.jetstream().delete_stream(EVENTS)
+    for stream in (EVENTS, "KV_settings"):
+        await client.jetstream().delete_stream(stream)
 
     restored = await asyncio.to_thread(
-        cluster["nats-2"].json, "restore", encoded({"backup": told["backup"], "streams": [EVENTS]})
+        cluster["nats-2"].json, "restore", encoded({"backup": told["backup"], "streams": [EVENTS, "KV_settings"]})
     )
 
-    assert restored["restored"] == [EVENTS]
+    assert restored["restored"] == [EVENTS, "KV_settings"]
     assert told["bytes"] > 60 * 200_000
     assert await messages(cluster) == before
+    assert (await bucket.get("volume")).value == b"11"
+    await owner.close()
     consumers = await client.jetstream().consumers_info(EVENTS)
     assert {consumer.name for consumer in consumers} == {"quest-progress", "story-progress"}
     await client.close()
@@ -320,23 +326,29 @@ async def test_a_backup_that_was_changed_or_is_not_whole_is_not_restored(cluster
     snapshot.write_bytes(data[:-1])
     cut = await asyncio.to_thread(machine.run, "restore", request)
     snapshot.write_bytes(data)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"environment": "test"', '"environment": "prod"'))
+    changed = await asyncio.to_thread(machine.run, "restore", request)
     (folder / "COMPLETE").unlink()
     unfinished = await asyncio.to_thread(machine.run, "restore", request)
 
-    assert "has the checksum" in cut.stderr
+    assert f"{EVENTS}.tar.s2 has the checksum" in cut.stderr
+    assert "manifest.json has the checksum" in changed.stderr
     assert "COMPLETE cannot be fetched" in unfinished.stderr
     assert await messages(cluster) == before
 
 
-async def test_a_backup_that_the_bucket_refuses_leaves_the_last_one_the_last(cluster: Machines) -> None:
+async def test_a_backup_that_the_bucket_refuses_on_the_way_leaves_the_last_one_the_last(cluster: Machines) -> None:
     machine = cluster["nats-1"]
     last = await asyncio.to_thread(machine.json, "backup")
-    (machine.root / "refuse-writes").touch()
+    (machine.root / "refuse-writes").write_text("/KV_")
 
     failed = await asyncio.to_thread(machine.run, "backup")
 
     (machine.root / "refuse-writes").unlink()
     assert failed.returncode == 1
+    assert "/KV_" in failed.stderr
     assert "AccessDenied" in failed.stderr
+    assert max(path.parent.name for path in (cluster.buckets / BUCKET).glob("backups/*/COMPLETE")) == last["backup"]
     latest = json.loads((cluster.buckets / BUCKET / "backups/latest.json").read_text())
     assert latest["backup"] == last["backup"]
