@@ -119,6 +119,13 @@ def test_an_agent_of_another_checksum_does_not_run(machine: Machine) -> None:
     assert list((machine.root / "agents").iterdir()) == []
 
 
+def test_an_agent_that_was_damaged_on_the_machine_is_fetched_anew(machine: Machine) -> None:
+    machine.run("boot")
+    (machine.root / "agents/current.pyz").resolve().write_text("print('half')")
+
+    assert machine.run("boot").stdout == "['boot'] nats-2\n"
+
+
 def test_a_machine_that_nobody_has_told_who_it_is_says_so_after_a_bounded_wait(machine: Machine) -> None:
     (machine.root / "agent.env").unlink()
 
