@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,7 +27,7 @@ def ship(aws: Aws, group: str, stream: str, cursor: str) -> str:
     Raises:
         RefusedError: The journal cannot be read, or CloudWatch did not take it.
     """
-    for batch, last in batches(_lines(cursor)[:LINES]):
+    for batch, last in batches(_lines(cursor)):
         aws.put_events(group, stream, batch)
         cursor = last
     return cursor
@@ -34,10 +36,16 @@ def ship(aws: Aws, group: str, stream: str, cursor: str) -> str:
 def _lines(cursor: str) -> list[dict[str, Any]]:
     where = [f"--after-cursor={cursor}"] if cursor else ["--since=-1h"]
     command = ["journalctl", f"--unit={UNIT}", "--output=json", "--output-fields=MESSAGE", "--no-pager", *where]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    if done.returncode != 0:
-        raise RefusedError(f"journalctl: {last_line(done.stderr)}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    with tempfile.TemporaryFile() as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as child:
+        assert child.stdout is not None  # noqa: S101 - asked for above
+        # No more is read than is sent: after a flood the rest would take longer each minute than a minute has.
+        lines = [json.loads(line) for line in itertools.islice(child.stdout, LINES)]
+        if len(lines) == LINES:
+            child.kill()
+        elif child.wait() != 0:
+            errors.seek(0)
+            raise RefusedError(f"journalctl: {last_line(errors.read().decode(errors='replace'))}")
+    return lines
 
 
 def batches(lines: Sequence[dict[str, Any]]) -> Iterator[tuple[list[tuple[int, str]], str]]:

@@ -269,3 +269,28 @@ def test_a_line_without_text_or_of_endless_text_is_sent_all_the_same() -> None:
 
     assert [len(text) for _, text in batch] == [len("(no text)")] * 2 + [journal.LINE_BYTES]
     assert json.dumps(batch)
+
+
+def journalctl(monkeypatch: pytest.MonkeyPatch, folder: Path, body: str) -> None:
+    path = folder / "journalctl"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def test_of_a_flood_each_run_takes_so_many_lines_and_no_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    line = json.dumps({"MESSAGE": "refused", "__REALTIME_TIMESTAMP": "1000", "__CURSOR": "c"})
+    journalctl(monkeypatch, tmp_path, f"while echo '{line}'; do :; done")
+    monkeypatch.setattr(journal, "LINES", 10)
+    sent: list[int] = []
+    monkeypatch.setattr(Aws, "put_events", lambda *words: sent.append(len(words[-1])))
+
+    assert journal.ship(Aws("eu-west-1"), "group", "stream", "") == "c"
+    assert sent == [10]
+
+
+def test_a_journal_that_cannot_be_read_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    journalctl(monkeypatch, tmp_path, "echo 'No journal files were found.' >&2; exit 1")
+
+    with pytest.raises(RefusedError, match="journalctl: No journal files were found"):
+        journal.ship(Aws("eu-west-1"), "group", "stream", "")
