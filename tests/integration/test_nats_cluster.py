@@ -314,7 +314,7 @@ async def test_a_stream_that_holds_messages_is_restored_only_when_told(cluster: 
     assert await messages(cluster) == kept
 
 
-async def test_a_backup_that_was_changed_or_is_not_whole_is_not_restored(cluster: Machines) -> None:
+async def test_a_backup_that_was_changed_or_is_not_whole_or_lacks_the_stream_is_not_restored(cluster: Machines) -> None:
     await publish(cluster, 5)
     before = await messages(cluster)
     machine = cluster["nats-1"]
@@ -324,6 +324,8 @@ async def test_a_backup_that_was_changed_or_is_not_whole_is_not_restored(cluster
     data = snapshot.read_bytes()
     request = encoded({"backup": told["backup"], "overwrite": True})
 
+    named = encoded({"backup": told["backup"], "streams": ["EVENT"], "overwrite": True})
+    unknown = await asyncio.to_thread(machine.run, "restore", named)
     snapshot.write_bytes(data[:-1])
     cut = await asyncio.to_thread(machine.run, "restore", request)
     snapshot.write_bytes(data)
@@ -333,6 +335,7 @@ async def test_a_backup_that_was_changed_or_is_not_whole_is_not_restored(cluster
     (folder / "COMPLETE").unlink()
     unfinished = await asyncio.to_thread(machine.run, "restore", request)
 
+    assert "the backup has no EVENT; it has EVENTS, KV_" in unknown.stderr
     assert f"{EVENTS}.tar.s2 has the checksum" in cut.stderr
     assert "manifest.json has the checksum" in changed.stderr
     assert "COMPLETE cannot be fetched" in unfinished.stderr
