@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from catalog import fargate
+from catalog.cost import Cost
 from catalog.model import Model
 from catalog.service import Service, ServiceName, TagKey, TagValue
 
@@ -210,6 +211,8 @@ class Environment(Model):
     """Cache nodes."""
     objectives: Objectives = Objectives()
     """What a load test must find."""
+    cost: Cost = Cost()
+    """What it may cost, and what use of it is assumed."""
     tags: dict[TagKey, TagValue] = {}
     """Tags of every resource."""
 

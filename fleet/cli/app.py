@@ -26,6 +26,7 @@ class FleetGroup(LazyGroup):
         "certs": LazyCommand("fleet.cli.certs_commands", "Issue, renew and look at the certificates."),
         "nats": LazyCommand("fleet.cli.nats_commands", "Look at the NATS cluster, roll it, back it up, restore it."),
         "loadtest": LazyCommand("fleet.cli.loadtest_command", "Put load on the services, and judge what comes back."),
+        "cost": LazyCommand("fleet.cli.cost_command", "Tell what an environment costs a month, from its templates."),
         "images": LazyCommand("fleet.cli.images_commands", "Check and push the container images."),
         "drill": LazyCommand("fleet.cli.drill_command", "Break something on purpose, and see what it comes to."),
         "local": LazyCommand("fleet.cli.local_commands", "Start, find and stop the AWS on this machine."),

@@ -36,16 +36,26 @@ class CdkCli:
         catalog: The catalog's file.
         account: Where it deploys to; a synthesis needs none.
         verbose: Show everything that it prints.
+        assembly: Where the templates are written; where a deployment takes them from, if left out.
+        reuse: Keep an assembly whose input is unchanged, as is always done for the local AWS.
     """
 
     def __init__(
-        self, environment: Environment, catalog: Path, account: Account | None = None, *, verbose: bool = False
+        self,
+        environment: Environment,
+        catalog: Path,
+        account: Account | None = None,
+        *,
+        verbose: bool = False,
+        assembly: Path | None = None,
+        reuse: bool = False,
     ) -> None:
         self._environment = environment
         self._catalog = catalog
         self._account = account
         self._verbose = verbose
-        self.assembly = project.assembly(environment.name)
+        self.assembly = assembly or project.assembly(environment.name)
+        self._reuse = reuse or (account is not None and account.is_local)
         if not project.CDK_CLI.is_file():
             raise InputError("the CDK command line is not installed\n  install it: make setup")
 
@@ -56,7 +66,7 @@ class CdkCli:
             Whether anything had to be written.
         """
         digest = input_digest(self._environment.name, self._catalog)
-        if self._account and self._account.is_local and is_fresh(self.assembly, digest):
+        if self._reuse and is_fresh(self.assembly, digest):
             return False
         mark_stale(self.assembly)
         context = ["-c", f"env={self._environment.name}", "-c", f"catalog={self._catalog.resolve()}"]

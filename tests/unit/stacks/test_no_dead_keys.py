@@ -144,8 +144,9 @@ ENVIRONMENT_KEYS: dict[str, Any] = {
     "tags": {"cost-centre": "games"},
 }
 SPOT_ALLOWED = {"fargate/min_spot_percent"}
-# What these change is the verdict on a load test: tests/unit/fleet/test_load_test_verdict.py.
-JUDGES = "objectives/"
+# What these change is the verdict on a load test (tests/unit/fleet/test_load_test_verdict.py) and the cost report
+# (tests/unit/fleet/cost/test_usage.py).
+JUDGES = ("objectives/", "cost/")
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
