@@ -11,9 +11,10 @@ from fleet.cli.output import result, result_json, say, styled, table
 from fleet.cost.charge import HOURS_A_MONTH, PARTS
 from fleet.cost.compare import differences
 from fleet.cost.coverage import NEVER_COUNTED
+from fleet.cost.lines import Line, by_service
 from fleet.cost.past import PAST_TOTAL_USD, beside_the_past
 from fleet.cost.prices import MOST_AGE
-from fleet.cost.report import Line, Report, by_service
+from fleet.cost.report import Report
 from fleet.local.server import ENVIRONMENT as LOCAL
 
 Output = Literal["text", "json", "markdown"]
@@ -163,7 +164,7 @@ def _share(usd: float, report: Report) -> str:
 def _sums(report: Report) -> Iterator[str]:
     usage = report.total_usd - report.base_usd
     yield f"base {_usd(report.base_usd)} + by use {_usd(usage)} = total {_usd(report.total_usd)} USD a month"
-    least, most = (sum(usd) for usd in zip(*((line.least_usd, line.most_usd) for line in report.lines), strict=True))
+    least, most = report.total_range_usd
     if round(most - least, 2):
         low, high = report.spot_percent
         yield (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fleet.cost.charge import PARTS, Part
-from fleet.cost.report import Line
+from fleet.cost.lines import Line
 
 PAST_USD: Mapping[Part, tuple[str, int]] = {
     "nats": ("NATS", 420),
