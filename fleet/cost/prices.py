@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from catalog.compose import composed
 from catalog.draft import Draft, drafted
@@ -31,8 +31,8 @@ class PriceRow(Model):
     """What is counted."""
     source: str
     """Who says so: a key of `sources`."""
-    as_of: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
-    """The day for which the source says it."""
+    as_of: str
+    """The day for which the source says it, such as 2026-07-20."""
     confidence: Confidence
     """Whether anybody has looked it up."""
 
@@ -40,7 +40,7 @@ class PriceRow(Model):
 class PriceFile(Model):
     """A price book as the file has it."""
 
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+    region: str
     """Region whose prices these are."""
     sources: dict[str, str]
     """Who says so, in words."""
@@ -92,7 +92,7 @@ def load_prices(file: Path = BOOK) -> PriceBook:
         file, PriceFile, root, faults, lambda data: {"region": "us-east-1", "sources": {}, "prices": {}} | data
     )
     if draft is not None:
-        _check_sources(draft)
+        _check_rows(draft)
     if draft is None or any(fault.severity == "error" for fault in faults):
         raise CatalogError(in_order(faults))
     book = draft.model
@@ -120,8 +120,17 @@ def stale(prices: Mapping[str, Price], today: date) -> list[Price]:
     )
 
 
-def _check_sources(draft: Draft[PriceFile]) -> None:
+def _check_rows(draft: Draft[PriceFile]) -> None:
     for key, row in draft.model.prices.items():
         if row.source not in draft.model.sources and draft.given("prices", key, "source"):
             told = f"{shown(row.source)} is no key of `sources`{did_you_mean(row.source, draft.model.sources)}"
             draft.report(("prices", key, "source"), told)
+        if draft.given("prices", key, "as_of") and not _is_day(row.as_of):
+            draft.report(("prices", key, "as_of"), f"{shown(row.as_of)} is no day; allowed: days such as 2026-07-20")
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

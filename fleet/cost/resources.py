@@ -87,7 +87,7 @@ class Resources:
             case {"Ref": str(target)} | {"Fn::GetAtt": [str(target), str()]}:
                 if found := self._all.get((resource.stack, target)):
                     return found
-        raise UnreadableError(f"{_told(value)} leads to no resource of its stack")
+        raise UnreadableError(f"{json.dumps(value)} leads to no resource of its stack")
 
 
 def number(name: str, value: Any) -> float:

@@ -1,8 +1,7 @@
 """Whether an assembly was made of just what is here now, so that a deployment without changes need not synthesise again.
 
 A synthesis writes the same bytes twice from the same input, so an assembly whose input is unchanged is the one that a new
-synthesis would write. The local environment and the cost report make use
-of that; what goes to AWS is always synthesised anew.
+synthesis would write. The local environment and the cost report make use of that; what goes to AWS is always synthesised anew.
 """
 
 from __future__ import annotations
