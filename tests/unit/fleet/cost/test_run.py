@@ -40,7 +40,7 @@ class Synthesis:
         (folder / "manifest.json").write_text(json.dumps({"artifacts": {"stack": artifact}}), encoding="utf-8")
         keys = {f"Key{number}": body("AWS::KMS::Key") for number in range(self.input)}
         (folder / "stack.json").write_text(json.dumps({"Resources": keys}), encoding="utf-8")
-        return Ended(self.code, ["Error: no such thing"], timed_out=False)
+        return Ended(self.code, ("Error: no such thing",))
 
 
 @pytest.fixture
