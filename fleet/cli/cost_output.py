@@ -162,8 +162,7 @@ def _share(usd: float, report: Report) -> str:
 
 
 def _sums(report: Report) -> Iterator[str]:
-    usage = report.total_usd - report.base_usd
-    yield f"base {_usd(report.base_usd)} + by use {_usd(usage)} = total {_usd(report.total_usd)} USD a month"
+    yield f"base {_usd(report.base_usd)} + by use {_usd(report.usage_usd)} = total {_usd(report.total_usd)} USD a month"
     least, most = report.total_range_usd
     if round(most - least, 2):
         low, high = report.spot_percent

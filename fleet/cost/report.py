@@ -56,6 +56,11 @@ class Report:
         return sum(line.usd for line in self.lines)
 
     @property
+    def usage_usd(self) -> float:
+        """What follows from use, in whole cents, so that base and use add up to the total as they are printed."""
+        return round(round(self.total_usd, 2) - round(self.base_usd, 2), 2)
+
+    @property
     def total_range_usd(self) -> tuple[float, float]:
         """The same with the largest and with the smallest discount of Spot."""
         return sum(line.least_usd for line in self.lines), sum(line.most_usd for line in self.lines)
@@ -99,7 +104,7 @@ class Report:
             "verdict": self.verdict,
             "budget_usd": self.budget_usd,
             "base_usd": round(self.base_usd, 2),
-            "usage_usd": round(self.total_usd - self.base_usd, 2),
+            "usage_usd": self.usage_usd,
             "total_usd": round(self.total_usd, 2),
             "total_least_usd": round(least, 2),
             "total_most_usd": round(most, 2),
