@@ -18,14 +18,20 @@ _HIGH_RESOLUTION_SECONDS = 60
 _ANOMALY_METRICS = 3
 _ALARMS_A_TRACKING_POLICY = 2
 
-# Metrics of Container Insights in its standard form: CPU, memory and ephemeral storage (used and reserved), network and storage
-# (in and out) for the cluster, each service and each family of tasks; five counts more for a service, three for the cluster
-# (AWS's CloudWatch guide, "Amazon ECS Container Insights metrics"). No template says how many AWS makes.
-INSIGHTS_EACH = 10
-INSIGHTS_SERVICE = INSIGHTS_EACH + 5
-INSIGHTS_CLUSTER = INSIGHTS_EACH + 3
-_INSIGHTS_ASSUMED = f"AWS makes {INSIGHTS_CLUSTER} metrics for the cluster, {INSIGHTS_SERVICE} for a service, {INSIGHTS_EACH} for a family of tasks"
-_ENHANCED_ASSUMED = f"{_INSIGHTS_ASSUMED}, and {INSIGHTS_EACH} more for each task and each container"
+# How many metrics Container Insights makes on Fargate, by AWS's CloudWatch guide (its two pages of metrics for Amazon ECS); no
+# template says it. In the standard form ten for the cluster, each service and each family of tasks: CPU, memory and ephemeral
+# storage (used and reserved), network and storage (in and out). Enhanced observability adds three shares in use and, of containers,
+# a CPU share and network; it has all of these for each task too, and seven of each container, eight where it has a health check.
+_STANDARD_EACH = 10
+_ENHANCED_EACH = 16
+_ENHANCED_CONTAINER = 7
+# Of each task they are there twice: by its service, and by its family.
+_VIEWS_OF_A_TASK = 2
+# Counts, in both forms: deployments, task sets, and tasks wanted, pending and running; services and tasks.
+_SERVICE_COUNTS = 5
+_CLUSTER_COUNTS = 2
+_STANDARD_ASSUMED = "by AWS's guide 12 metrics for the cluster, 15 for a service, 10 for a family of tasks"
+_ENHANCED_ASSUMED = "by AWS's guide 26 metrics for the cluster, 29 for a service, 24 for a family of tasks, and 48 for a task with one container"
 
 
 def alarm(resource: Resource, resources: Resources) -> Iterator[Charge]:
@@ -84,22 +90,30 @@ def cluster(resource: Resource, resources: Resources) -> Iterator[Charge]:
     if mode not in {"enabled", "enhanced"}:
         return
     enhanced = mode == "enhanced"
-    what = "Container Insights, enhanced" if enhanced else "Container Insights"
-    terms = monthly("metric.enhanced" if enhanced else "metric.custom")
-    assumed = _ENHANCED_ASSUMED if enhanced else _INSIGHTS_ASSUMED
+    what, key = (
+        ("Container Insights, enhanced", "metric.enhanced") if enhanced else ("Container Insights", "metric.custom")
+    )
 
     def metrics(count: int, service: str | None = None) -> Charge:
-        return Charge("monitoring", what, count, "metric", terms, service=service, assumption=assumed, is_estimate=True)
+        return Charge(
+            "monitoring", what, count, "metric", monthly(key), service=service, is_estimate=True,
+            assumption=_ENHANCED_ASSUMED if enhanced else _STANDARD_ASSUMED,
+        )  # fmt: skip
 
-    yield metrics(INSIGHTS_CLUSTER)
+    whole = _CLUSTER_COUNTS + (_ENHANCED_EACH + _ENHANCED_CONTAINER + 1 if enhanced else _STANDARD_EACH)
+    yield metrics(whole)
     for service in resources.of("AWS::ECS::Service"):
-        tasks = least_tasks(service, resources)
-        if not tasks:
-            continue
-        definition = resources.referred(service, service.properties.get("TaskDefinition"))
-        containers = len(definition.properties.get("ContainerDefinitions", []))
-        deeper = INSIGHTS_EACH * tasks * (1 + containers) if enhanced else 0
-        yield metrics(INSIGHTS_SERVICE + INSIGHTS_EACH + deeper, service.text("ServiceName"))
+        if tasks := least_tasks(service, resources):
+            each = _of_one(service, resources) if enhanced else _STANDARD_EACH
+            views = 2 + (_VIEWS_OF_A_TASK * tasks if enhanced else 0)
+            yield metrics(_SERVICE_COUNTS + views * each, service.text("ServiceName"))
+
+
+def _of_one(service: Resource, resources: Resources) -> int:
+    """Return how many metrics enhanced observability has of a service, of its family, and of each of its tasks in either view."""
+    definition = resources.referred(service, service.properties.get("TaskDefinition"))
+    containers = definition.properties.get("ContainerDefinitions", [])
+    return _ENHANCED_EACH + sum(_ENHANCED_CONTAINER + ("HealthCheck" in container) for container in containers)
 
 
 def own_metrics(resources: Resources) -> Iterator[Charge]:

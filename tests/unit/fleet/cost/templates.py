@@ -25,12 +25,11 @@ def body(kind: str, **properties: Any) -> Body:
 
 def task(cpu: int = 256, memory: int = 512, architecture: str | None = "ARM64", **more: Any) -> Body:
     platform = {"RuntimePlatform": {"CpuArchitecture": architecture}} if architecture else {}
-    containers = [{"Name": "main"}]
+    more.setdefault("ContainerDefinitions", [{"Name": "main"}])
     return body(
         "AWS::ECS::TaskDefinition",
         Cpu=str(cpu),
         Memory=str(memory),
-        ContainerDefinitions=containers,
         **platform,
         **more,
     )

@@ -43,11 +43,19 @@ def cluster(mode: str) -> Body:
     return body("AWS::ECS::Cluster", ClusterSettings=[{"Name": "containerInsights", "Value": mode}])
 
 
-@pytest.mark.parametrize(("mode", "metrics"), [("enabled", 13 + 15 + 10), ("enhanced", 13 + 15 + 10 + 2 * (10 + 10))])
+@pytest.mark.parametrize(
+    ("mode", "containers", "metrics"),
+    [
+        pytest.param("enabled", [{}], 12 + 15 + 10, id="standard"),
+        pytest.param("enhanced", [{"HealthCheck": {}}], 26 + 29 + 24 + 2 * 48, id="enhanced"),
+        pytest.param("enhanced", [{}], 26 + 28 + 23 + 2 * 46, id="enhanced, no health check"),
+        pytest.param("enhanced", [{"HealthCheck": {}}, {}], 26 + 36 + 31 + 2 * 62, id="enhanced, two containers"),
+    ],
+)
 def test_container_insights_cost_by_cluster_service_and_family_and_enhanced_by_task_and_container_too(
-    mode: str, metrics: int
+    mode: str, containers: list[Body], metrics: int
 ) -> None:
-    found = report({"Cluster": cluster(mode), "Task": task(), "Service": service(2)})
+    found = report({"Cluster": cluster(mode), "Task": task(ContainerDefinitions=containers), "Service": service(2)})
 
     (line,) = [line for line in found.merged if line.what.startswith("Container Insights")]
     assert line.quantity == metrics
