@@ -72,6 +72,13 @@ def test_only_a_change_that_would_drop_what_is_held_is_a_loss(wanted: dict[str, 
     assert found == [] if told is None else (len(found) == 1 and told in found[0])
 
 
+def test_all_that_is_kept_is_on_the_disks_of_three_nodes_with_its_room_set_aside() -> None:
+    kept = [{key: each[key] for key in ("storage", "num_replicas", "max_bytes")} for each in (stream(), bucket())]
+
+    assert kept == [{"storage": "file", "num_replicas": 3, "max_bytes": 1000}] * 2
+    assert (stream()["retention"], stream()["discard"], bucket()["discard"]) == ("limits", "old", "new")
+
+
 def test_an_empty_stream_has_nothing_to_lose() -> None:
     wanted = stream(max_bytes=1, retention="interest", subjects=["other.>"])
 
