@@ -6,12 +6,14 @@ import hashlib
 import io
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from nats_platform.node import restore, snapshot
+from nats_platform.node.aws import Aws, Bucket
 from nats_platform.node.deliver_certificates import RefusedError
 from nats_platform.node.jetstream import ApiError, JetStream
 
@@ -101,6 +103,35 @@ async def test_a_restore_ends_with_what_the_server_says_of_it() -> None:
     for takes, said in (('{"error": {"code": 500, "description": "no room"}}', "no room"), ("", "does not say")):
         with pytest.raises((ApiError, RefusedError), match=said):
             await snapshot.put_back(jetstream(Server(takes=takes)), KEPT, io.BytesIO(b"onetwo"), sha256)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
+    """A bucket that is a folder: an object is there when all of it has come."""
+    aws = tmp_path / "aws"
+    aws.write_text(f"#!/bin/bash\ncat > {tmp_path}/part && mv {tmp_path}/part {tmp_path}/object\n")
+    aws.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return Bucket("bucket", Aws("eu-west-1"))
+
+
+def test_an_object_appears_when_all_of_it_was_written(bucket: Bucket, tmp_path: Path) -> None:
+    with bucket.writing("key") as stream:
+        stream.write(b"whole")
+
+    assert (tmp_path / "object").read_bytes() == b"whole"
+
+
+def test_an_object_of_which_the_rest_does_not_come_never_appears(bucket: Bucket, tmp_path: Path) -> None:
+    def write_half() -> None:
+        with bucket.writing("key") as stream:
+            stream.write(b"half")
+            raise RefusedError("it broke off")
+
+    with pytest.raises(RefusedError, match="broke off"):
+        write_half()
+
+    assert not (tmp_path / "object").exists()
 
 
 STATE = {"messages": 2, "bytes": 80, "first_seq": 3, "last_seq": 4, "consumer_count": 1}
