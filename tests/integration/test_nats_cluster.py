@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import socket
@@ -324,20 +325,29 @@ async def test_a_backup_that_was_changed_or_is_not_whole_or_lacks_the_stream_is_
     data = snapshot.read_bytes()
     request = encoded({"backup": told["backup"], "overwrite": True})
 
-    named = encoded({"backup": told["backup"], "streams": ["EVENT"], "overwrite": True})
-    unknown = await asyncio.to_thread(machine.run, "restore", named)
+    misspelt = encoded({"backup": told["backup"], "streams": ["EVENT"], "overwrite": True})
+    unknown = await asyncio.to_thread(machine.run, "restore", misspelt)
     snapshot.write_bytes(data[:-1])
     cut = await asyncio.to_thread(machine.run, "restore", request)
     snapshot.write_bytes(data)
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"environment": "test"', '"environment": "prod"'))
     changed = await asyncio.to_thread(machine.run, "restore", request)
+    another = json.loads(manifest.read_text())
+    another["streams"][EVENTS]["state"]["last_seq"] += 1
+    manifest.write_text(json.dumps(another))
+    marker = json.loads((folder / "COMPLETE").read_text())
+    marker["manifest_sha256"] = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    (folder / "COMPLETE").write_text(json.dumps(marker))
+    named = encoded({"backup": told["backup"], "streams": [EVENTS], "overwrite": True})
+    differing = await asyncio.to_thread(machine.run, "restore", named)
     (folder / "COMPLETE").unlink()
     unfinished = await asyncio.to_thread(machine.run, "restore", request)
 
     assert "the backup has no EVENT; it has EVENTS, KV_" in unknown.stderr
     assert f"{EVENTS}.tar.s2 has the checksum" in cut.stderr
     assert "manifest.json has the checksum" in changed.stderr
+    assert f"{EVENTS} is not what was backed up: last_seq" in differing.stderr
     assert "COMPLETE cannot be fetched" in unfinished.stderr
     assert await messages(cluster) == before
 
