@@ -9,8 +9,8 @@ of a stack (docs/adr/0009-nats-cluster.md). The schedule tries again, and tells 
 
 An operator may have it `observe` (`{"task": "observe"}`): what `fleet certs` decides on.
 
-Environment: BUCKET, PASSPHRASE_SECRET, CLUSTER, ENVIRONMENT, DELIVERY_DOCUMENT, DOCUMENT_PREFIX, WAIT_FOR_NODES (`false` where no node
-answers).
+Environment: BUCKET, PASSPHRASE_SECRET, CLUSTER, STACK_PREFIX, ENVIRONMENT, DELIVERY_DOCUMENT, DOCUMENT_PREFIX, WAIT_FOR_NODES (`false`
+where no node answers).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from functions.custom_resource import Answer, RequestType, answer, is_request, r
 from functions.delivery import SsmDelivery
 from functions.metrics import print_metrics
 from functions.nats_nodes import SILENT, NodeError, Nodes
+from functions.nats_usage import Usage
 from functions.observation import SsmObserver
 from nats_platform.commander import Commander
 from tls import (
@@ -46,6 +47,7 @@ from tls import (
     pointers,
     take_status,
 )
+from tls.store import write
 
 REQUEST_KEY = "request.json"
 _log = logging.getLogger(__name__)
@@ -74,7 +76,7 @@ def provide(event: Mapping[str, Any], request_type: RequestType, properties: Map
     if request_type == "Delete":
         # Also where it was made just now, by what is being taken back: a bucket that holds something could not go with it.
         if properties.get("DestroyData") == "true" or rolls_back(event):
-            store.purge(store.keys(""))
+            store.empty()
         return Answer(store.address, {})
     request = CertificateRequest.from_plain(json.loads(properties["Request"]), where="the property Request")
     report = bring_about(_issuer("deployment"), request)
@@ -101,7 +103,7 @@ def renew() -> dict[str, Any]:
     if stored is None:
         return {"changed": False, "reason": "no deployment has asked for certificates yet"}
     request = CertificateRequest.from_plain(json.loads(stored.data), where=REQUEST_KEY)
-    report = bring_about(_issuer("schedule"), request, unused=_unused(store, request))
+    report = bring_about(_issuer("schedule"), request, unused=lambda: _unused(store, request, stored.etag))
     seen, silent = _look(store)
     status = take_status(store, request, seen, Sources().now())
     _measure(status, report)
@@ -130,25 +132,35 @@ def _look(store: S3Store) -> tuple[Observations | None, list[str]]:
     return observations_from_plain(plain, where="what the nodes said"), silent
 
 
-def _unused(store: S3Store, request: CertificateRequest) -> Collection[str]:
-    """Return the clients whom nobody asks for any more and of whom no task runs."""
+def _unused(store: S3Store, request: CertificateRequest, asked: str) -> Collection[str]:
+    """Return the clients whom nobody asks for any more and of whom no task is left.
+
+    Nobody while a stack changes, since what it goes back to may run on no task just then, nor where something else was asked for
+    since this run began.
+    """
     wanted = {leaf.prefix for leaf in request.leaves}
     gone = [prefix for prefix in pointers(store) if prefix.startswith("client/") and prefix not in wanted]
-    ecs = boto3.client("ecs")
+    if not gone:
+        return ()
     cluster = os.environ["CLUSTER"]
-    return [
-        prefix
-        for prefix in gone
-        if not ecs.list_tasks(cluster=cluster, family=f"{cluster}-{prefix.split('/')[1]}", maxResults=1)["taskArns"]
-    ]
+    usage = Usage(cluster, os.environ["STACK_PREFIX"], boto3.client("ecs"), boto3.client("cloudformation"))
+    running = usage.families()
+    if under_way := usage.deployments_under_way():
+        _log.info("nothing is retired: a deployment is under way: %s", ", ".join(under_way))
+        return ()
+    latest = store.read(REQUEST_KEY)  # after the stacks: a deployment that has ended since is seen here
+    if latest is None or latest.etag != asked:
+        _log.info("nothing is retired: a deployment came in between")
+        return ()
+    return [prefix for prefix in gone if f"{cluster}-{prefix.split('/')[1]}" not in running]
 
 
 def _remember(store: S3Store, request: CertificateRequest) -> None:
-    """Keep what was asked for, for the schedule."""
-    boto3.client("s3").put_object(
-        Bucket=os.environ["BUCKET"], Key=REQUEST_KEY, Body=json.dumps(request.to_plain(), sort_keys=True).encode()
-    )
-    _log.info("%s remembers %d certificates", store.address, len(request.leaves))
+    """Keep what was asked for, for the schedule; what is there already is not written again."""
+    there, data = store.read(REQUEST_KEY), json.dumps(request.to_plain(), sort_keys=True).encode()
+    if there is None or there.data != data:
+        write(store, REQUEST_KEY, data, replaces=None if there is None else there.etag)
+        _log.info("%s remembers %d certificates", store.address, len(request.leaves))
 
 
 def _measure(status: Status, report: Report) -> None:

@@ -75,7 +75,7 @@ def provide_configuration(
     if request_type == "Delete":
         # Also where it was made just now, by what is being taken back: a bucket that holds something could not go with it.
         if properties.get("DestroyData") == "true" or rolls_back(event):
-            store.purge(store.keys(""))
+            store.empty()
         return Answer(store.address, {})
     request = ClusterRequest.from_plain(json.loads(properties["Request"]))
     back = request_type == "Update" and rolls_back(event)

@@ -23,6 +23,10 @@ class Usage:
         """Return service and contract of every task definition that a task runs on; of a service that changes there are two."""
         return [contract for arn in sorted(self._definitions()) if (contract := self._contract(arn))]
 
+    def families(self) -> set[str]:
+        """Return the families of the task definitions that a task runs on, one that ends but has not yet included."""
+        return {arn.rpartition("/")[2].partition(":")[0] for arn in self._definitions()}
+
     def deployments_under_way(self) -> list[str]:
         """Return the stacks that change just now: what they put in service, or back, may run on no task yet."""
         pages = self.cloudformation.get_paginator("list_stacks").paginate(StackStatusFilter=_IN_PROGRESS)

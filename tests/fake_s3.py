@@ -154,7 +154,10 @@ class _Paginator:
             ]
         else:
             entries = [
-                ("DeleteMarkers" if version.data is None else "Versions", {"Key": key, "VersionId": version.version_id})
+                (
+                    "DeleteMarkers" if version.data is None else "Versions",
+                    {"Key": key, "VersionId": version.version_id, "IsLatest": version is versions[-1]},
+                )
                 for key, versions in objects.items()
                 for version in versions
             ]

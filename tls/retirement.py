@@ -71,11 +71,15 @@ def _garbage(store: Store, keys: Sequence[str], now: datetime) -> list[str]:
 
 
 def _retire(store: Store, prefix: str, keys: Sequence[str]) -> None:
-    """Remove a leaf: its pointer first, so that no reader begins with what is going away."""
-    pointer = store.read(f"{prefix}{CURRENT}")
-    if pointer is not None and not store.delete(f"{prefix}{CURRENT}", pointer.etag):
+    """Remove a leaf: its pointer first, so that no reader begins with what is going away.
+
+    The pointer goes on condition and is not touched after that: another issuer may put a new one there at any moment.
+    """
+    place = f"{prefix}{CURRENT}"
+    pointer = store.read(place)
+    if pointer is not None and not store.delete(place, pointer.etag):
         raise ConflictError(f"{store.address}: {prefix} was given a new certificate in the meantime; run it again")
-    store.purge(keys)
+    store.purge(key for key in keys if key != place)
 
 
 def _versions(keys: Iterable[str], prefix: str) -> dict[str, list[str]]:

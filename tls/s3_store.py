@@ -74,7 +74,7 @@ class S3Store(Store):
             return sorted(entry["Key"] for page in pages for entry in page.get("Contents", []))
 
     def delete(self, key: str, etag: str) -> bool:
-        """Remove an object if it still is as it was; its versions stay."""
+        """Remove an object with its versions if it still is as it was; what somebody else puts there meanwhile stays."""
         with self._told(key):
             try:
                 self._client.delete_object(Bucket=self._bucket, Key=key, IfMatch=etag)
@@ -82,27 +82,37 @@ class S3Store(Store):
                 if _code(error) in _CONFLICTS:
                     return False
                 raise
+            self._delete_versions(
+                [entry for entry, is_there in self._versions(key) if entry["Key"] == key and not is_there]
+            )
         return True
 
     def purge(self, keys: Iterable[str]) -> None:
         """Remove objects with all of their versions."""
         for key in keys:
             with self._told(key):
-                pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=key)
-                versions = [
-                    {"Key": key, "VersionId": entry["VersionId"]}
-                    for page in pages
-                    for entry in (*page.get("Versions", []), *page.get("DeleteMarkers", []))
-                    if entry["Key"] == key
-                ]
-                for start in range(0, len(versions), _MOST_DELETED_AT_ONCE):
-                    self._delete_versions(versions[start : start + _MOST_DELETED_AT_ONCE])
+                self._delete_versions([entry for entry, _ in self._versions(key) if entry["Key"] == key])
 
-    def _delete_versions(self, versions: list[Any]) -> None:
-        answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": versions, "Quiet": True})
-        if errors := answer.get("Errors"):
-            first = errors[0]
-            raise StoreError(f"{self.address}: {first.get('Key')} cannot be removed: {first.get('Message')}")
+    def empty(self) -> None:
+        """Remove everything, also what is seen no more: S3 removes no bucket that holds but a mark of something deleted."""
+        with self._told(""):
+            self._delete_versions([entry for entry, _ in self._versions("")])
+
+    def _versions(self, prefix: str) -> Iterator[tuple[dict[str, str], bool]]:
+        """Yield every version and mark of what begins so, and whether it is what a reader finds there now."""
+        for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=prefix):
+            for entry in page.get("Versions", []):
+                yield {"Key": entry["Key"], "VersionId": entry["VersionId"]}, bool(entry["IsLatest"])
+            for mark in page.get("DeleteMarkers", []):
+                yield {"Key": mark["Key"], "VersionId": mark["VersionId"]}, False
+
+    def _delete_versions(self, versions: Sequence[Any]) -> None:
+        for start in range(0, len(versions), _MOST_DELETED_AT_ONCE):
+            some = versions[start : start + _MOST_DELETED_AT_ONCE]
+            answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": some, "Quiet": True})
+            if errors := answer.get("Errors"):
+                first = errors[0]
+                raise StoreError(f"{self.address}: {first.get('Key')} cannot be removed: {first.get('Message')}")
 
     def _write(self, write: Write) -> Stored | None:
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if write.replaces is None else {"IfMatch": write.replaces}

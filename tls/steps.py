@@ -67,7 +67,7 @@ def bring_about(
     request: CertificateRequest,
     *,
     forced: Collection[str] = (),
-    unused: Collection[str] = (),
+    unused: Callable[[], Collection[str]] = tuple,
     dry_run: bool = False,
     trusts_clock: bool = False,
 ) -> Report:
@@ -79,7 +79,8 @@ def bring_about(
         issuer: Store, passphrase, clock and hooks.
         request: What is asked for.
         forced: Prefixes whose certificates are renewed whatever their age.
-        unused: Prefixes that no running task uses: of these, what nobody asks for any more is retired.
+        unused: Tells which prefixes no running task uses: of these, what nobody asks for any more is retired. It is asked last,
+            since a delivery takes minutes.
         dry_run: Only tell what would be done.
         trusts_clock: Issue although certificates are there that begin in the future.
 
@@ -102,7 +103,7 @@ def _attempt(
     issuer: Issuer,
     request: CertificateRequest,
     forced: Collection[str],
-    unused: Collection[str],
+    unused: Callable[[], Collection[str]],
     *,
     dry_run: bool,
     trusts_clock: bool,
@@ -129,7 +130,7 @@ def _attempt(
     write_manifest(store, stored.record, current)
     delivered = _deliver(issuer, Release(stored.record, current))
     findings = [*plan.notes, *_proof(issuer, Release(stored.record, current), delivered)]
-    retirement = retire(store, request, unused=unused, now=now)
+    retirement = retire(store, request, unused=unused(), now=now)
     for place in retirement.retired:
         issuer.say(f"retire: {place}")
     if retirement.retired:

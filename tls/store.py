@@ -72,7 +72,7 @@ class Store(Protocol):
         """Return the keys that begin so, in order."""
 
     def delete(self, key: str, etag: str) -> bool:
-        """Remove an object if it still is as `etag` says; tell whether it was."""
+        """Remove an object, with every version kept of it, if it still is as `etag` says; tell whether it was."""
 
     def purge(self, keys: Iterable[str]) -> None:
         """Remove objects with every version that was kept of them; what is not there is no fault."""

@@ -146,6 +146,7 @@ class CertificateIssuer(Construct):
                 "BUCKET": bucket.bucket_name,
                 "PASSPHRASE_SECRET": names.certificates_passphrase(environment.name),
                 "CLUSTER": names.cluster(environment.name),
+                "STACK_PREFIX": names.stack(environment.name, ""),
                 "ENVIRONMENT": environment.name,
                 "DELIVERY_DOCUMENT": self._delivery.document_name,
                 "DOCUMENT_PREFIX": names.nats_document_prefix(environment.name),
@@ -159,7 +160,10 @@ class CertificateIssuer(Construct):
         )
         cdk.Validations.of(function).acknowledge(
             wildcard(f"{self._bucket_arn}/*", "the store is the whole bucket"),
-            wildcard("*", "ECS lists tasks by cluster in a condition only; instances and commands are no resources"),
+            wildcard(
+                "*",
+                "ECS lists tasks by cluster in a condition only; stacks, instances and commands are listed by no resource",
+            ),
             wildcard(self._tasks, "the tasks of one cluster"),
             wildcard(self._stack, "the random part of a stack's ARN is not known; its name is"),
             wildcard(self._delivery.instances, "which machine is a node its tags say, in the policy's condition"),
@@ -184,6 +188,7 @@ class CertificateIssuer(Construct):
                 },
             ),
             iam.PolicyStatement(sid="SeeSinceWhen", actions=["ecs:DescribeTasks"], resources=[self._tasks]),
+            iam.PolicyStatement(sid="SeeDeployments", actions=["cloudformation:ListStacks"], resources=["*"]),
             iam.PolicyStatement(sid="SeeWayBack", actions=["cloudformation:DescribeStacks"], resources=[self._stack]),
         ]
 

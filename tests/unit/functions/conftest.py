@@ -79,6 +79,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "BUCKET": BUCKET,
         "PASSPHRASE_SECRET": PASSPHRASE_SECRET,
         "CLUSTER": CLUSTER,
+        "STACK_PREFIX": "gaming-system-test-",
         "ENVIRONMENT": "test",
         "DELIVERY_DOCUMENT": "gaming-system-test-deliver-certificates",
         "DOCUMENT_PREFIX": "gaming-system-test-nats-",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -70,13 +71,13 @@ def test_a_first_deployment_ends_with_every_certificate_in_the_bucket(stack: Sta
     }
 
 
-def test_the_same_deployment_again_issues_nothing(stack: Stack) -> None:
+def test_the_same_deployment_again_writes_nothing(stack: Stack) -> None:
     ask(stack, "Create")
-    before = {name: pointer.version for name, pointer in pointers(S3Store(BUCKET)).items()}
+    before = versions()
 
     assert ask(stack, "Update")["Status"] == "SUCCESS"
 
-    assert {name: pointer.version for name, pointer in pointers(S3Store(BUCKET)).items()} == before
+    assert versions() == before
 
 
 def test_a_new_service_gets_its_certificate_and_a_removed_one_keeps_it(stack: Stack) -> None:
@@ -93,12 +94,14 @@ def test_a_removed_environment_leaves_its_certificates_unless_data_goes_too(
     stack: Stack, destroy: str, left: str
 ) -> None:
     ask(stack, "Create")
+    boto3.client("s3").put_object(Bucket=BUCKET, Key="seen-no-more", Body=b"")
+    boto3.client("s3").delete_object(Bucket=BUCKET, Key="seen-no-more")
 
     assert ask(stack, "Delete", destroy=destroy)["Status"] == "SUCCESS"
 
     assert ("all" if keys() else "nothing") == left
     if left == "nothing":
-        assert "Versions" not in boto3.client("s3").list_object_versions(Bucket=BUCKET)
+        boto3.client("s3").delete_bucket(Bucket=BUCKET)
 
 
 def test_a_first_creation_that_is_taken_back_leaves_nothing(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,24 +205,77 @@ def test_a_schedule_retires_what_nobody_asks_for_once_no_task_uses_it(stack: Sta
     assert "client/payments/" not in pointers(S3Store(BUCKET))
 
 
-def test_a_schedule_keeps_what_a_task_still_uses(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+class Usage:
+    """What ECS and CloudFormation say: the tasks by family and last status, and the stacks that change just now."""
+
+    def __init__(self, *tasks: tuple[str, str], stacks: Sequence[str] = (), then: Callable[[], object] = tuple) -> None:
+        self.tasks = tasks
+        self.stacks = stacks
+        self.then = then
+
+    def get_paginator(self, operation: str) -> Any:
+        return SimpleNamespace(paginate={"list_tasks": self._list_tasks, "list_stacks": self._list_stacks}[operation])
+
+    def describe_tasks(self, *, cluster: str, tasks: list[str]) -> dict[str, Any]:
+        assert cluster == CLUSTER
+        arn = "arn:aws:ecs:us-east-1:1:task-definition"
+        found = [self.tasks[int(task)] for task in tasks]
+        return {"tasks": [{"taskDefinitionArn": f"{arn}/{CLUSTER}-{name}:7", "lastStatus": at} for name, at in found]}
+
+    def _list_tasks(self, *, cluster: str, desiredStatus: str, **_: Any) -> list[dict[str, Any]]:  # noqa: N803
+        assert cluster == CLUSTER
+        wanted = [n for n, task in enumerate(self.tasks) if (task[1] == "RUNNING") == (desiredStatus == "RUNNING")]
+        return [{"taskArns": [str(number) for number in wanted]}]
+
+    def _list_stacks(self, **_: Any) -> list[dict[str, Any]]:
+        self.then()
+        return [{"StackSummaries": [{"StackName": name} for name in self.stacks]}]
+
+
+def with_usage(monkeypatch: pytest.MonkeyPatch, usage: Usage) -> None:
+    client = boto3.client
+    monkeypatch.setattr(boto3, "client", lambda name: usage if name in {"ecs", "cloudformation"} else client(name))
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "DEACTIVATING"])
+def test_a_schedule_keeps_what_a_task_still_uses(stack: Stack, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    ask(stack, "Create")
+    ask(stack, "Update", services=["invoices"])
+    with_usage(monkeypatch, Usage(("payments", state), ("orders", "STOPPED")))
+
+    told = handler({}, None)
+
+    assert told is not None
+    assert (told["retired"], told["superfluous"]) == (["client/orders/"], ["client/payments/"])
+    assert "client/payments/" in pointers(S3Store(BUCKET))
+
+
+def test_nothing_is_retired_while_a_stack_changes(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it goes back to may run on no task just then."""
     ask(stack, "Create")
     ask(stack, "Update", services=["orders"])
-    asked: list[dict[str, Any]] = []
+    with_usage(monkeypatch, Usage(stacks=["gaming-system-test-services-game"]))
+    kept = handler({}, None)
+    with_usage(monkeypatch, Usage(stacks=["somebody-elses"]))
+    gone = handler({}, None)
 
-    class Ecs:
-        def list_tasks(self, **arguments: Any) -> dict[str, list[str]]:
-            asked.append(arguments)
-            return {"taskArns": ["arn:aws:ecs:us-east-1:1:task/t"]}
+    assert kept is not None
+    assert gone is not None
+    assert (kept["retired"], gone["retired"]) == ([], ["client/payments/"])
 
-    client = boto3.client
-    monkeypatch.setattr(boto3, "client", lambda name: Ecs() if name == "ecs" else client(name))
+
+def test_a_service_that_a_deployment_brings_back_meanwhile_is_not_retired(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tasks are about to start, and its certificate was there, so that none was issued."""
+    ask(stack, "Create")
+    ask(stack, "Update", services=["orders"])
+    with_usage(monkeypatch, Usage(then=lambda: ask(stack, "Update")))
 
     told = handler({}, None)
 
     assert told is not None
     assert told["retired"] == []
-    assert [(a["cluster"], a["family"]) for a in asked] == [(CLUSTER, f"{CLUSTER}-payments")]
     assert "client/payments/" in pointers(S3Store(BUCKET))
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from tests.certificates import Clock, MemoryStore, WatchedStore, a_request, an_issuer
-from tls import ConflictError, Passphrase, audit, bring_about, pointers, retire
+from tls import ConflictError, Delivered, NoNodes, Passphrase, Release, audit, bring_about, pointers, retire
 from tls.store import MANIFEST, Write
 
 REQUEST = a_request()
@@ -29,7 +30,7 @@ def test_only_what_nothing_uses_is_retired(store: MemoryStore, clock: Clock) -> 
     assert report.superfluous == ("client/payments/",)
     assert report.retired == ()
     assert "client/payments/" in pointers(store)
-    report = bring_about(an_issuer(store, clock), FEWER, unused=["client/payments/"])
+    report = bring_about(an_issuer(store, clock), FEWER, unused=lambda: ["client/payments/"])
     assert report.retired == ("client/payments/",)
     assert store.keys("client/payments/") == []
     assert b"payments" not in store.current()[MANIFEST]
@@ -52,6 +53,38 @@ def test_a_name_that_comes_back_meanwhile_is_not_retired(store: MemoryStore, clo
     with pytest.raises(ConflictError, match="was given a new certificate"):
         retire(interfering, FEWER, unused={"client/payments/"}, now=clock())
     assert audit(store, REQUEST, clock()) == []
+
+
+def test_a_name_that_comes_back_in_the_middle_of_its_retirement_keeps_its_new_certificate(
+    store: MemoryStore, clock: Clock
+) -> None:
+    came_back: list[str] = []
+
+    def comes_back(kind: str, key: str) -> None:
+        if kind == "purge" and key.startswith("client/payments/") and not came_back:
+            came_back.append(key)
+            bring_about(an_issuer(store, clock), REQUEST)
+
+    retire(WatchedStore(store, comes_back), FEWER, unused={"client/payments/"}, now=clock())
+    assert came_back
+    assert audit(store, REQUEST, clock()) == []
+
+
+def test_what_is_unused_is_asked_after_everything_else(store: MemoryStore, clock: Clock) -> None:
+    """A delivery takes minutes, in which somebody may come back."""
+    done: list[str] = []
+
+    class Nodes(NoNodes):
+        def deliver(self, release: Release) -> Sequence[Delivered]:
+            done.append("delivered")
+            return super().deliver(release)
+
+    def unused() -> list[str]:
+        done.append("asked")
+        return []
+
+    bring_about(an_issuer(store, clock, delivery=Nodes()), FEWER, unused=unused)
+    assert done == ["delivered", "asked"]
 
 
 def test_replaced_pairs_stay_until_they_have_expired(store: MemoryStore, clock: Clock) -> None:
@@ -92,7 +125,7 @@ def test_a_retirement_needs_no_passphrase(store: MemoryStore, clock: Clock) -> N
     def forbidden() -> Passphrase:
         raise AssertionError
 
-    bring_about(an_issuer(store, clock, passphrase=forbidden), FEWER, unused=["client/payments/"])
+    bring_about(an_issuer(store, clock, passphrase=forbidden), FEWER, unused=lambda: ["client/payments/"])
 
 
 def test_what_a_pointer_names_is_never_cleared_away_not_even_by_a_clock_far_ahead(

@@ -69,6 +69,34 @@ def test_a_delete_removes_only_what_it_says(store: S3Store) -> None:
     write(store, "k", b"again")
 
 
+def test_a_delete_leaves_no_version_behind(client: S3Client) -> None:
+    store = S3Store(BUCKET, client)
+    first = write(store, "k", b"one")
+    second = write(store, "k", b"two", replaces=first.etag)
+    write(store, "k2", b"stays")
+    assert store.delete("k", second.etag)
+    assert [entry["Key"] for entry in client.list_object_versions(Bucket=BUCKET)["Versions"]] == ["k2"]
+    assert "DeleteMarkers" not in client.list_object_versions(Bucket=BUCKET)
+
+
+def test_what_comes_back_during_a_delete_stays(client: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another issuer gives a name that is being retired a new certificate."""
+    store = S3Store(BUCKET, client)
+    first = write(store, "k", b"one")
+    delete = client.delete_object
+
+    def delete_and_meet_another(**arguments: Any) -> Any:
+        answer = delete(**arguments)
+        write(S3Store(BUCKET, client), "k", b"theirs")
+        return answer
+
+    monkeypatch.setattr(client, "delete_object", delete_and_meet_another)
+    assert store.delete("k", first.etag)
+    stored = store.read("k")
+    assert stored is not None
+    assert stored.data == b"theirs"
+
+
 def test_a_purge_takes_every_version(store: S3Store) -> None:
     first = write(store, "k", b"one")
     write(store, "k", b"two", replaces=first.etag)
