@@ -66,6 +66,7 @@ NATS_ALARM_KINDS = (
     "unhealthy",
     "backup-age",
     "node-down",
+    "function-failed",
 )
 
 CACHE_ALARM_KINDS = ("cpu", "memory", "evictions", "replication-lag", "connections", "authentication-failures")

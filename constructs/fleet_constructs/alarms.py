@@ -14,6 +14,7 @@ from catalog.service import Service, UtilisationAlarm
 
 RUNBOOKS = "docs/runbooks"
 TASK_COUNT_PERIOD_SECONDS = 60
+FUNCTION_PERIOD_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,12 @@ def add_alarm(
     topic_arn: str,
     metric: Metric,
     condition: Condition,
-) -> None:
+) -> cloudwatch.CfnAlarm:
     """Add an alarm that says what is wrong, where to read on, and whom it tells, also when all is well again.
 
     An L1 on purpose: one call to the engine where alarm, metric and actions would be seven, 66 times over.
     """
-    cloudwatch.CfnAlarm(
+    return cloudwatch.CfnAlarm(
         scope,
         construct_id,
         alarm_name=alarm_name,
@@ -72,6 +73,32 @@ def add_alarm(
         evaluation_periods=condition.evaluation_periods,
         datapoints_to_alarm=condition.datapoints_to_alarm,
         treat_missing_data=condition.missing_data,
+    )
+
+
+def add_function_alarm(
+    scope: Construct,
+    construct_id: str,
+    *,
+    alarm_name: str,
+    function_name: str,
+    description: str,
+    runbook: str,
+    topic_arn: str,
+) -> None:
+    """Add an alarm on a function whose schedule, or an operator, met with an error; what CloudFormation asks has an answer of its own.
+
+    It looks at a whole day, since most schedules have but one turn in it: the next good one ends the alarm.
+    """
+    add_alarm(
+        scope,
+        construct_id,
+        alarm_name=alarm_name,
+        description=description,
+        runbook=runbook,
+        topic_arn=topic_arn,
+        metric=Metric("AWS/Lambda", "Errors", "Sum", {"FunctionName": function_name}, FUNCTION_PERIOD_SECONDS),
+        condition=Condition("GreaterThanThreshold", 0, 1, 1, "notBreaching"),
     )
 
 

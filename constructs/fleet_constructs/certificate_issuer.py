@@ -19,7 +19,7 @@ from catalog.catalog import Catalog
 from catalog.environment import Environment
 from catalog.identities import certificate_request
 from fleet_constructs.acknowledgements import wildcard
-from fleet_constructs.alarms import Condition, Metric, add_alarm
+from fleet_constructs.alarms import Condition, Metric, add_alarm, add_function_alarm
 from fleet_constructs.arns import account, arn, partition
 from fleet_constructs.bucket_access import own_bucket_statements
 from fleet_constructs.certificate_delivery import CertificateDelivery
@@ -27,7 +27,7 @@ from fleet_constructs.log_group import retention_days
 from fleet_constructs.python_function import PythonFunction
 from fleet_constructs.retention import Retention
 
-FUNCTION_TIMEOUT_SECONDS = 300
+FUNCTION_TIMEOUT_SECONDS = 600  # three nodes that take their time to answer, to a delivery and to two looks
 FUNCTION_MEMORY_MIB = 512
 PASSPHRASE_LENGTH = 64
 DAY_SECONDS = 86_400
@@ -92,7 +92,7 @@ class CertificateIssuer(Construct):
         )
         # The bucket with its policy, before the first certificate and until it has been emptied.
         issued.node.add_dependency(bucket, self._delivery)
-        self._alarms(topic_arn)
+        self._alarms(topic_arn, issued)
 
     def _bucket(self, access_logs: s3.IBucket) -> s3.Bucket:
         return s3.Bucket(
@@ -192,17 +192,18 @@ class CertificateIssuer(Construct):
             iam.PolicyStatement(sid="SeeWayBack", actions=["cloudformation:DescribeStacks"], resources=[self._stack]),
         ]
 
-    def _alarms(self, topic_arn: str) -> None:
-        """Watch the days that are left, and the deliveries.
+    def _alarms(self, topic_arn: str, issued: cdk.CustomResource) -> None:
+        """Watch the days that are left, the deliveries, and the function itself.
 
-        A renewal begins with ten days of thirty, so that 7 means that it has failed for days.
+        A renewal begins with ten days of thirty, so that 7 means that it has failed for days. Leaves have no alarm at 21: it would
+        ring through the last third of every healthy life.
         """
         environment = self._environment.name
         for kind in KINDS:
             for days in WARNING_DAYS:
                 if kind in {"server", "route", "client"} and days != min(WARNING_DAYS):
                     continue
-                add_alarm(
+                alarm = add_alarm(
                     self,
                     f"{kind.capitalize()}Expires{days}",
                     alarm_name=f"{names.PLATFORM_ALARM_PREFIX}certificates-{kind}-expires-{days}-{environment}",
@@ -216,9 +217,12 @@ class CertificateIssuer(Construct):
                         {"Environment": environment, "Service": "certificates"},
                         DAY_SECONDS,
                     ),
-                    # A day without a figure is a day on which nothing was renewed.
-                    condition=Condition("LessThanThreshold", days, 2, 1, "breaching"),
+                    # Days without a figure are days on which nothing was renewed. One period, or the first day of an
+                    # environment, which has but one figure, would be an alarm.
+                    condition=Condition("LessThanThreshold", days, 1, 1, "breaching"),
                 )
+                # The first figure comes with the first certificates.
+                alarm.node.add_dependency(issued)
         add_alarm(
             self,
             "ServedExpires",
@@ -252,4 +256,13 @@ class CertificateIssuer(Construct):
             ),
             # Only the next delivery, a day later, tells that all is well again.
             condition=Condition("GreaterThanThreshold", 0, 1, 1, "ignore"),
+        )
+        add_function_alarm(
+            self,
+            "FunctionFailed",
+            alarm_name=f"{names.PLATFORM_ALARM_PREFIX}certificates-function-failed-{environment}",
+            function_name=names.certificates_function(environment),
+            description="The function that renews and retires certificates failed.",
+            runbook="platform-certificates-function-failed",
+            topic_arn=topic_arn,
         )

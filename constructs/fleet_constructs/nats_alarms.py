@@ -10,7 +10,7 @@ from constructs import Construct
 from catalog import names
 from catalog.environment import Environment
 from fleet_constructs.account_inputs import pascal_case
-from fleet_constructs.alarms import Condition, Metric, add_alarm
+from fleet_constructs.alarms import Condition, Metric, add_alarm, add_function_alarm
 from fleet_constructs.nats_scripts import METRICS_NAMESPACE
 
 MINUTE_SECONDS = 60
@@ -78,6 +78,15 @@ def add_nats_alarms(scope: Construct, *, environment: Environment, topic_arn: st
         # falls into the next minute, and is no machine that is down.
         metric=_metric(environment, "nats", "routes_missing", "SampleCount", 3 * MINUTE_SECONDS),
         condition=Condition("LessThanThreshold", 3 * len(names.NATS_NODES) - 1, 2, 2, "breaching"),
+    )
+    add_function_alarm(
+        scope,
+        "FunctionFailed",
+        alarm_name=names.nats_alarm("function-failed", environment.name),
+        function_name=names.nats_function(environment.name),
+        description="A task of the NATS function failed: retire, backup, or what an operator asked for.",
+        runbook="platform-nats-function-failed",
+        topic_arn=topic_arn,
     )
 
 

@@ -33,7 +33,7 @@ NATS_BUCKET = f"gaming-system-test-nats-{ACCOUNT}-{REGION}"
 CERTIFICATES = f"gaming-system-test-certificates-{ACCOUNT}-{REGION}"
 NATS_ALARMS = (
     "leaderless", "routes-missing", "slow-consumers", "disk", "memory", "store", "authentication-failures",
-    "replica-lag", "unhealthy", "backup-age", "node-down",
+    "replica-lag", "unhealthy", "backup-age", "node-down", "function-failed",
 )  # fmt: skip
 CACHE_ALARMS = (
     "cpu-001", "cpu-002", "memory-001", "memory-002", "evictions-001", "evictions-002", "replication-lag-001",

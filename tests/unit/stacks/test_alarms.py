@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from catalog import load_environment
+from local_aws.watch.evaluation import Datapoint, Rule, decide
 from tests.synthesis import ROOT, Fleet, Resource, changed, small_fleet, synthesise, whole_catalog
+from tls.profiles import Lifetimes
+from tls.renewal import renewal_moment
 
 ALARM = "AWS::CloudWatch::Alarm"
 KINDS = ("cpu-high", "memory-high", "tasks-low")
@@ -164,6 +168,60 @@ def test_the_alarm_about_the_topic_watches_the_alerts_topic(fleet: Fleet) -> Non
     suffix = "" if fleet.environment.name == "prod" else f"-{fleet.environment.name}"
     assert alarm["MetricName"] == "NumberOfNotificationsFailed"
     assert fleet.followed(alarm.part, dimension["Value"])["TopicName"] == f"gaming-system-alerts{suffix}"
+
+
+@pytest.mark.parametrize("function", ["nats", "certificates"])
+def test_a_function_that_fails_on_its_schedule_is_told_of(fleet: Fleet, function: str) -> None:
+    """A `retire` or a renewal that ends with an error changes nothing that anybody else would notice for days."""
+    alarm = fleet.one(ALARM, AlarmName=f"platform-{function}-function-failed-{fleet.environment.name}")
+    (dimension,) = alarm["Dimensions"]
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/Lambda", "Errors", "Sum")
+    assert dimension["Name"] == "FunctionName"
+    assert fleet.one("AWS::Lambda::Function", FunctionName=dimension["Value"]).part == function
+    # The one turn of a day, and one error of it; a function that was not called has failed in nothing.
+    assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["Threshold"]) == (86_400, 1, 0)
+    assert (alarm["ComparisonOperator"], alarm["TreatMissingData"]) == ("GreaterThanThreshold", "notBreaching")
+
+
+def expiry_alarms(fleet: Fleet) -> dict[tuple[str, int], Resource]:
+    """Return the alarms on days that are left, by what they measure and when they ring."""
+    return {
+        (alarm["MetricName"], alarm["Threshold"]): alarm
+        for alarm in all_alarms(fleet)
+        if alarm["MetricName"].endswith("days_left")
+    }
+
+
+def test_days_that_are_left_ring_at_21_and_at_7_and_of_leaves_at_7_alone(fleet: Fleet) -> None:
+    """A leaf of 30 days is renewed with ten left: at 21 it would ring in every healthy month."""
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    end = begin + timedelta(days=Lifetimes().leaf_days)
+    assert 7 < (end - renewal_moment("client/x/", begin, end)).days < 21
+    authorities = {("root_days_left", 21), ("root_days_left", 7), ("issuing_days_left", 21), ("issuing_days_left", 7)}
+    leaves = {("server_days_left", 7), ("route_days_left", 7), ("client_days_left", 7)}
+    found = expiry_alarms(fleet)
+    assert set(found) == {*authorities, *leaves, ("days_left", 7)}
+    for (metric, days), alarm in found.items():
+        kind = metric.removesuffix("days_left").rstrip("_") or "served"
+        assert alarm["AlarmName"] == f"platform-certificates-{kind}-expires-{days}-{fleet.environment.name}"
+        assert (alarm["ComparisonOperator"], alarm["Statistic"]) == ("LessThanThreshold", "Minimum")
+
+
+def test_the_first_day_of_an_environment_is_no_alarm_and_days_of_silence_are(fleet: Fleet) -> None:
+    """CloudWatch fills up what an alarm has too few datapoints for, so that one period must do: a new environment has one."""
+    issued = fleet.one("Custom::Certificates").logical_id
+    stored = {key: alarm for key, alarm in expiry_alarms(fleet).items() if key[0] != "days_left"}
+    for (_, days), alarm in stored.items():
+        assert issued in alarm.body["DependsOn"]
+        properties = ("Period", "EvaluationPeriods", "DatapointsToAlarm", "TreatMissingData")
+        rule = Rule("Minimum", "LessThanThreshold", days, *(alarm[name] for name in properties))
+        for left, state in (
+            ((None, None, 30.0), "OK"),
+            ((None, None, None), "ALARM"),
+            ((9.0, 8.0, days - 0.1), "ALARM"),
+            ((8.0, days - 0.1, 30.0), "OK"),
+        ):
+            assert decide(rule, [Datapoint(0, each, 1) for each in left]) == state
 
 
 def test_every_alarm_leads_to_a_runbook_that_exists(fleet: Fleet) -> None:
