@@ -117,6 +117,14 @@ class Nats(Model):
     """Whether a deployment waits until the nodes answer."""
 
 
+class Certificates(Model):
+    """What the certificate authority issues."""
+
+    key_type: Literal["p256", "p384", "rsa-3072", "rsa-4096"] = "p256"
+    """Kind of the keys: elliptic curves, or RSA where somebody must verify who knows nothing else. Certificates change with the next
+    deployment, their authorities with the next rollover."""
+
+
 class Cache(Model):
     """The ElastiCache replication group."""
 
@@ -207,6 +215,8 @@ class Environment(Model):
     """Load balancer and certificate."""
     nats: Nats
     """NATS nodes."""
+    certificates: Certificates = Certificates()
+    """Certificates of nodes and services."""
     cache: Cache = Cache()
     """Cache nodes."""
     objectives: Objectives = Objectives()

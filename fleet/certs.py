@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,13 +12,18 @@ from catalog.catalog import Catalog
 from catalog.environment import Environment
 from catalog.identities import certificate_request
 from fleet.account import Account, open_account
+from fleet.errors import FleetError
 from fleet.functions import ask
 from tls import (
     CertificateRequest,
+    Delivered,
+    Delivery,
     Issuer,
+    NoNodes,
     Observations,
     Passphrase,
     PassphraseSource,
+    Release,
     S3Store,
     Store,
     observations_from_plain,
@@ -45,10 +50,29 @@ class Certificates:
     passphrase: PassphraseSource
     observe: Callable[[], Observed]
     """Looks at the wire, where there is one."""
+    delivery: Delivery
+    """Brings what was issued to the nodes, where some answer."""
 
-    def issuer(self, requester: str) -> Issuer:
+    def issuer(self, requester: str, say: Callable[[str], None]) -> Issuer:
         """Return what issues into the store."""
-        return Issuer(self.store, self.passphrase, requester)
+        return Issuer(self.store, self.passphrase, requester, delivery=self.delivery, say=say)
+
+
+@dataclass(frozen=True)
+class DeliveryByFunction(Delivery):
+    """Has the deployment's function deliver what the bucket holds: it may command the nodes, which a person need not."""
+
+    account: Account
+    environment: str
+
+    def deliver(self, release: Release) -> Sequence[Delivered]:
+        """Deliver; a function that cannot is told of as a delivery that failed, since what was issued is in the bucket."""
+        del release
+        try:
+            told = ask(self.account, names.certificates_function(self.environment), {"task": "deliver"})
+        except FleetError as error:
+            return [Delivered("the nodes", succeeded=False, detail=str(error))]
+        return [Delivered(**outcome) for outcome in told["delivered"]]
 
 
 def open_certificates(catalog: Catalog, environment: Environment, address: str | None) -> Certificates:
@@ -62,9 +86,9 @@ def open_certificates(catalog: Catalog, environment: Environment, address: str |
     Raises:
         InputError: The account cannot be reached, or (that of `tls`) the address names no store.
     """
-    request = CertificateRequest.from_plain(certificate_request(catalog, environment.name))
+    request = CertificateRequest.from_plain(certificate_request(catalog, environment))
     if address and not address.startswith("s3://"):
-        return Certificates(request, open_store(address), passphrase_source(address), lambda: _NOBODY)
+        return Certificates(request, open_store(address), passphrase_source(address), lambda: _NOBODY, NoNodes())
     account = open_account(environment)
     bucket = (address or "").removeprefix("s3://").rstrip("/") or names.certificates_bucket(
         environment.name, account.account_id, account.region
@@ -74,6 +98,7 @@ def open_certificates(catalog: Catalog, environment: Environment, address: str |
         S3Store(bucket, account.s3),
         passphrase_of(account, environment.name),
         lambda: _NOBODY if address else observed(account, environment),
+        NoNodes() if address or not environment.nats.wait_for_nodes else DeliveryByFunction(account, environment.name),
     )
 
 

@@ -7,7 +7,7 @@ Both deliver to the nodes that run, and look at what these then serve. A node th
 fails the deployment, once everything is in the bucket, so that the next one goes on from there; it does not hold up the way back
 of a stack (docs/adr/0009-nats-cluster.md). The schedule tries again, and tells of it by a metric.
 
-An operator may have it `observe` (`{"task": "observe"}`): what `fleet certs` decides on.
+An operator may have it `observe` (`{"task": "observe"}`): what `fleet certs` decides on; and `deliver` what was issued by hand.
 
 Environment: BUCKET, PASSPHRASE_SECRET, CLUSTER, STACK_PREFIX, ENVIRONMENT, DELIVERY_DOCUMENT, DOCUMENT_PREFIX, WAIT_FOR_NODES (`false`
 where no node answers).
@@ -15,6 +15,7 @@ where no node answers).
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -38,6 +39,7 @@ from tls import (
     NoNodes,
     Observations,
     Passphrase,
+    Release,
     Report,
     S3Store,
     Sources,
@@ -45,6 +47,7 @@ from tls import (
     bring_about,
     observations_from_plain,
     pointers,
+    require_record,
     take_status,
 )
 from tls.store import write
@@ -60,7 +63,8 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, Any] | None:
     if is_request(event):
         answer(event, lambda kind, properties: provide(event, kind, properties))
         return None
-    return observe() if event.get("task") == "observe" else renew()
+    tasks = {"observe": observe, "deliver": deliver}
+    return tasks[event["task"]]() if "task" in event else renew()
 
 
 def provide(event: Mapping[str, Any], request_type: RequestType, properties: Mapping[str, Any]) -> Answer:
@@ -121,6 +125,16 @@ def observe() -> dict[str, Any]:
         return {"observations": None, "silent": [SILENT]}
     plain, silent = observer.look()
     return {"observations": plain, "silent": silent}
+
+
+def deliver() -> dict[str, Any]:
+    """Deliver what the bucket holds to the nodes that run; nothing is issued, and nothing is taken away."""
+    store = _store()
+    if not _nodes_answer():
+        return {"delivered": [], "reason": SILENT}
+    record = require_record(store).record
+    delivered = _delivery().deliver(Release(record, pointers(store)))
+    return {"delivered": [dataclasses.asdict(outcome) for outcome in delivered]}
 
 
 def _look(store: S3Store) -> tuple[Observations | None, list[str]]:

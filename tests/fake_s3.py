@@ -146,6 +146,7 @@ class _Paginator:
             objects = {
                 key: list(versions) for key, versions in sorted(self.client.objects.items()) if key.startswith(Prefix)
             }
+        entries: list[tuple[str, dict[str, Any]]]
         if self.operation == "list_objects_v2":
             entries = [
                 ("Contents", {"Key": key})

@@ -447,7 +447,8 @@ class Machines:
 def issued(folder: Path) -> Path:
     """Issue every certificate of the catalog once, as a bucket would hold them: each file with a version id."""
     plain = {
-        **certificate_request(load_catalog(ROOT / "service_catalog.yaml"), "test"),
+        **certificate_request(load_catalog(ROOT / "service_catalog.yaml"), load_environment("prod")),
+        "environment": "test",
         "shared_node_names": ["localhost"],
     }
     store = DirectoryStore(folder / "store")

@@ -31,8 +31,13 @@ def print_result(form: Format, plain: Mapping[str, Any], lines: Iterable[str]) -
     typer.echo(json.dumps(plain, indent=2) if form is Format.JSON else "\n".join(lines))
 
 
-def report_lines(report: Report) -> list[str]:
-    """Return a report for people."""
+def report_lines(report: Report, *, superfluous: str = "`retire --unused` takes it away") -> list[str]:
+    """Return a report for people.
+
+    Args:
+        report: What a run did and found.
+        superfluous: What becomes of a certificate that nobody asks for.
+    """
     would = "would be " if report.dry_run else ""
     lines = [f"{leaf.place}: {would}issued: {leaf.reason}" for leaf in report.issued]
     lines += [
@@ -40,7 +45,7 @@ def report_lines(report: Report) -> list[str]:
         for outcome in report.delivered
     ]
     lines += [f"{place}: retired" for place in report.retired]
-    lines += [f"{place}: nobody asks for it; `retire --unused {place}` takes it away" for place in report.superfluous]
+    lines += [f"{place}: nobody asks for it; {superfluous}" for place in report.superfluous]
     lines += [f"finding: {finding}" for finding in report.findings]
     if report.creates_authority:
         lines.append(f"a new authority {would}made")

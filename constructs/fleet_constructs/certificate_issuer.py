@@ -84,9 +84,7 @@ class CertificateIssuer(Construct):
             service_token=function.function_arn,
             service_timeout=cdk.Duration.seconds(FUNCTION_TIMEOUT_SECONDS + 60),
             properties={
-                "Request": json.dumps(
-                    certificate_request(catalog, environment.name), separators=(",", ":"), sort_keys=True
-                ),
+                "Request": json.dumps(certificate_request(catalog, environment), separators=(",", ":"), sort_keys=True),
                 "DestroyData": str(retention.destroy).lower(),
             },
         )

@@ -27,12 +27,15 @@ from tls import (
     audit,
     begin,
     bring_about,
+    export_root_key,
     go_back,
     mirror,
+    remove_root_key,
     require_record,
+    restore_root_key,
     take_status,
 )
-from tls.cli_inputs import ObservationsOption, load_observations
+from tls.cli_inputs import ObservationsOption, TrustClockOption, load_observations
 from tls.cli_output import Format, mirror_lines, print_result, report_lines, status_lines
 from tls.cli_rollover import phase_told
 
@@ -41,6 +44,8 @@ StoreOption = Annotated[
 ]
 FormOption = Annotated[Format, typer.Option("--format", help="How the result is printed.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
+
+_DAILY = "the daily run, and the end of a deployment, takes it away once no task uses it"
 
 app = new_app("Issue, renew and look at the certificates of an environment.")
 
@@ -52,12 +57,14 @@ def issue(
     catalog: CatalogOption = DEFAULT_CATALOG,
     store: StoreOption = None,
     dry_run: DryRunOption = False,
+    trust_clock: TrustClockOption = False,
     form: FormOption = Format.TEXT,
 ) -> None:
-    """Issue what the catalog asks for and the store lacks, and what is due; nothing else."""
+    """Issue what the catalog asks for and the store lacks, and what is due, nothing else; and deliver it to the nodes."""
     with _told():
         certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
-        _end(bring_about(certificates.issuer(_caller()), certificates.request, dry_run=dry_run), form)
+        issuer = certificates.issuer(_caller(), say)
+        _end(bring_about(issuer, certificates.request, dry_run=dry_run, trusts_clock=trust_clock), form)
 
 
 @app.command()
@@ -71,15 +78,18 @@ def renew(
     catalog: CatalogOption = DEFAULT_CATALOG,
     store: StoreOption = None,
     dry_run: DryRunOption = False,
+    trust_clock: TrustClockOption = False,
     form: FormOption = Format.TEXT,
 ) -> None:
-    """Issue certificates anew, whatever their age."""
+    """Issue certificates anew, whatever their age, and deliver them to the nodes."""
     with _told():
         if every == bool(places):
             raise InputError("name what is to be renewed, or give --all")
         certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
         forced = _known(certificates, places or ()) if places else [leaf.prefix for leaf in certificates.request.leaves]
-        _end(bring_about(certificates.issuer(_caller()), certificates.request, forced=forced, dry_run=dry_run), form)
+        issuer = certificates.issuer(_caller(), say)
+        report = bring_about(issuer, certificates.request, forced=forced, dry_run=dry_run, trusts_clock=trust_clock)
+        _end(report, form)
 
 
 @app.command()
@@ -228,6 +238,63 @@ def rollover_status(
         _show_phase(require_record(certificates.store).record, form)
 
 
+root_app = new_app("Keep the root's key offline: export, remove; restore it for a rollover that keeps the root.")
+app.add_typer(root_app, name="root")
+ExportedArgument = Annotated[Path, typer.Argument(help="The file of the exported key.", metavar="FILE")]
+
+
+@root_app.command("export")
+def root_export(
+    file: ExportedArgument,
+    *,
+    env: EnvOption = "local",
+    catalog: CatalogOption = DEFAULT_CATALOG,
+    store: StoreOption = None,
+    form: FormOption = Format.TEXT,
+) -> None:
+    """Write the root's key, encrypted as it is, to a new file."""
+    with _told():
+        certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
+        export_root_key(certificates.store, certificates.passphrase, file)
+        print_result(form, {"exported": str(file)}, [f"the root's key is in {file}; keep it apart from its passphrase"])
+
+
+@root_app.command("remove")
+def root_remove(
+    file: ExportedArgument,
+    *,
+    env: EnvOption = "local",
+    catalog: CatalogOption = DEFAULT_CATALOG,
+    store: StoreOption = None,
+    yes: YesOption = False,
+    form: FormOption = Format.TEXT,
+) -> None:
+    """Remove the root's key from the store, with every version, after a proof that FILE holds it and opens."""
+    with _told():
+        certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
+        _agreed(env, "take the root's key offline", yes=yes)
+        was_there = remove_root_key(certificates.store, certificates.passphrase, file)
+        told = "the root's key is offline now" if was_there else "the root's key was offline already"
+        print_result(form, {"root_key_is_online": False, "changed": was_there}, [told])
+
+
+@root_app.command("restore")
+def root_restore(
+    file: ExportedArgument,
+    *,
+    env: EnvOption = "local",
+    catalog: CatalogOption = DEFAULT_CATALOG,
+    store: StoreOption = None,
+    form: FormOption = Format.TEXT,
+) -> None:
+    """Bring the root's key back from FILE."""
+    with _told():
+        certificates = open_certificates(load_catalog(catalog), load_environment(env), store)
+        was_gone = restore_root_key(certificates.store, certificates.passphrase, file)
+        told = "the root's key is online again" if was_gone else "the root's key was online already"
+        print_result(form, {"root_key_is_online": True, "changed": was_gone}, [told])
+
+
 def _seen(certificates: Certificates, given: Path | None) -> Observations | None:
     """Return what was seen: as a file tells, or as the nodes do."""
     if given is not None:
@@ -266,7 +333,7 @@ def _caller() -> str:
 
 
 def _end(report: Report, form: Format) -> None:
-    print_result(form, report.to_plain(), report_lines(report))
+    print_result(form, report.to_plain(), report_lines(report, superfluous=_DAILY))
     raise typer.Exit(report.exit_code)
 
 

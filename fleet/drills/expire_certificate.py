@@ -30,7 +30,7 @@ async def run(field: Field) -> None:
     service = field.a_service()
     field.target = f"client/{service.name}/"
     assert field.wire is not None  # noqa: S101 - here alone
-    request = CertificateRequest.from_plain(certificate_request(field.scope.catalog, field.scope.name))
+    request = CertificateRequest.from_plain(certificate_request(field.scope.catalog, field.scope.environment))
     leaf = next(one for one in request.leaves if one.prefix == field.target)
     store = field.wire.store
     former = await field.call(_pointer, field, service.name)

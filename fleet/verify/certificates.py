@@ -22,7 +22,7 @@ _SERVED = "the certificate of the bucket"
 def check_certificates(scope: Scope) -> list[Check]:
     """Look at every certificate that the catalog asks for, in the bucket and as nodes and services show it."""
     checks = Checks(fix=f"fleet certs status --env {scope.name}")
-    request = CertificateRequest.from_plain(certificate_request(scope.catalog, scope.name))
+    request = CertificateRequest.from_plain(certificate_request(scope.catalog, scope.environment))
     try:
         current = pointers(certificates_of(scope.account, scope.environment))
     except TlsError as error:

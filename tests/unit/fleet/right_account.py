@@ -70,7 +70,7 @@ def _pointers() -> dict[str, bytes]:
     """Issue every certificate once; that is what the bucket says of each."""
     with tempfile.TemporaryDirectory() as folder:
         store = DirectoryStore(Path(folder))
-        request = CertificateRequest.from_plain(certificate_request(catalog(), "test"))
+        request = CertificateRequest.from_plain(certificate_request(catalog(), environment()))
         bring_about(Issuer(store, lambda: Passphrase(PASSPHRASE), requester="a test"), request)
         keys = [key for key in store.keys("") if key.endswith("/current.json") and not key.startswith("ca/")]
         return {key: stored.data for key in keys if (stored := store.read(key))}

@@ -6,15 +6,19 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from typer.testing import CliRunner, Result
 
+import fleet.certs
 from catalog import load_catalog, load_environment
-from fleet.certs import Observed, open_certificates
+from fleet.account import Account
+from fleet.certs import DeliveryByFunction, Observed, open_certificates
 from fleet.cli import certs_commands
 from fleet.cli.app import app
-from tls import observations_from_plain
+from fleet.errors import WantingError
+from tls import Sources, bring_about, observations_from_plain
 
 CATALOG = Path(__file__).parents[2] / "cases" / "good" / "every-feature.yaml"
 
@@ -91,6 +95,94 @@ def test_a_passphrase_that_is_missing_ends_with_2(store: str, monkeypatch: pytes
     monkeypatch.delenv("FLEET_CA_PASSPHRASE")
     done = certs("issue", store)
     assert (done.exit_code, "FLEET_CA_PASSPHRASE" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_clock_that_was_wrong_is_trusted_where_a_person_says_so(store: str) -> None:
+    """The error says to run it again with that option, so this command must have it."""
+    certs("issue", store)
+    opened = open_certificates(load_catalog(CATALOG), load_environment("local"), store)
+    ahead = replace(
+        opened.issuer("a test", lambda _: None), sources=Sources(lambda: datetime.now(UTC) + timedelta(days=2))
+    )
+    bring_about(ahead, opened.request, forced=["client/operator/"])
+
+    refused, trusted = certs("issue", store), certs("issue", store, "--trust-clock", "--format", "json")
+
+    assert (refused.exit_code, "--trust-clock" in refused.stderr) == (1, True), refused.stderr
+    assert trusted.exit_code == 0, trusted.stderr
+    assert [leaf["place"] for leaf in json.loads(trusted.stdout)["issued"]] == ["client/operator/"]
+
+
+def test_what_was_issued_by_hand_is_delivered_by_the_deployments_function(
+    monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
+    asked: list[object] = []
+    outcomes = [
+        {"node": "nats-1", "succeeded": True, "detail": "i-1: Success; delivered: release-1"},
+        {"node": "nats-2", "succeeded": False, "detail": "i-2: Failed; FAILED: it has expired"},
+    ]
+
+    def answer(account: object, function: str, event: object) -> dict[str, object]:
+        asked.append((account, function, event))
+        return {"delivered": outcomes}
+
+    monkeypatch.setattr(fleet.certs, "ask", answer)
+    account = cast("Account", "the account")
+    opened = replace(
+        open_certificates(load_catalog(CATALOG), load_environment("local"), store),
+        delivery=DeliveryByFunction(account, "test"),
+    )
+    monkeypatch.setattr(certs_commands, "open_certificates", lambda *_: opened)
+
+    tried, done = certs("issue", store, "--dry-run"), certs("issue", store)
+
+    assert tried.exit_code == 0
+    assert asked == [(account, "gaming-system-test-certificates", {"task": "deliver"})]
+    assert done.exit_code == 1
+    assert "nats-1: delivered i-1: Success" in done.stdout
+    assert "nats-2: delivery FAILED i-2: Failed; FAILED: it has expired" in done.stdout
+
+
+def test_where_the_function_is_broken_what_was_issued_is_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
+    def broken(*_: object) -> dict[str, object]:
+        raise WantingError("gaming-system-test-certificates: out of order")
+
+    monkeypatch.setattr(fleet.certs, "ask", broken)
+    opened = replace(
+        open_certificates(load_catalog(CATALOG), load_environment("local"), store),
+        delivery=DeliveryByFunction(cast("Account", None), "test"),
+    )
+    monkeypatch.setattr(certs_commands, "open_certificates", lambda *_: opened)
+
+    done = json.loads(certs("issue", store, "--format", "json").stdout)
+
+    assert len(done["issued"]) > 1
+    assert [outcome["detail"] for outcome in done["delivered"]] == ["gaming-system-test-certificates: out of order"]
+
+
+def root(command: str, store: str, file: Path, *more: str) -> Result:
+    return CliRunner().invoke(
+        app, ["certs", "root", command, str(file), "--store", store, "--catalog", str(CATALOG), *more]
+    )
+
+
+def test_the_roots_key_goes_offline_and_comes_back(store: str, tmp_path: Path) -> None:
+    certs("issue", store)
+    file = tmp_path / "root.pem"
+
+    early = root("remove", store, file)
+    exported, removed, again = root("export", store, file), root("remove", store, file), root("remove", store, file)
+    kept = rollover("begin", store, "--keep-root")
+    gone = list(Path(store).glob("ca/private/root-*/root.pem"))
+    restored = root("restore", store, file, "--format", "json")
+
+    assert (early.exit_code, "cannot be read" in early.stderr) == (2, True), early.stderr
+    assert [done.exit_code for done in (exported, removed, again)] == [0, 0, 0], removed.stderr
+    assert (gone, "offline already" in again.stdout) == ([], True)
+    assert (kept.exit_code, "root restore" in kept.stderr) == (1, True)
+    assert json.loads(restored.stdout) == {"root_key_is_online": True, "changed": True}
 
 
 def rollover(command: str, store: str, *more: str) -> Result:

@@ -321,6 +321,25 @@ def test_deployment_and_schedule_both_deliver(stack: Stack, nodes: Nodes) -> Non
     assert [set(release.pointers) == set(pointers(S3Store(BUCKET))) for release in nodes.releases] == [True, True]
 
 
+def test_an_operator_has_delivered_what_the_bucket_holds_and_nothing_else_is_done(
+    stack: Stack, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(stack, "Create")
+    before = versions()
+    monkeypatch.setattr(certificates, "_passphrase", lambda: pytest.fail("it would issue"))
+
+    told = handler({"task": "deliver"}, None)
+
+    assert told == {
+        "delivered": [
+            {"node": "nats-1", "succeeded": True, "detail": "delivered: release-1"},
+            {"node": "nats-2", "succeeded": False, "detail": "FAILED: it has expired"},
+        ]
+    }
+    assert nodes.releases[-1].pointers == pointers(S3Store(BUCKET))
+    assert versions() == before
+
+
 @pytest.mark.usefixtures("nodes")
 def test_a_node_that_took_no_delivery_fails_the_deployment_once_all_is_in_the_bucket(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -129,6 +129,7 @@ ENVIRONMENT_KEYS: dict[str, Any] = {
     "nats/max_payload_kib": 512,
     "nats/backup_retention_days": 3,
     "nats/wait_for_nodes": False,
+    "certificates/key_type": "rsa-3072",
     "cache/engine": "redis",
     "cache/engine_version": "8.0",
     "cache/node_type": "cache.r7g.large",
