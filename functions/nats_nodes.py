@@ -73,15 +73,18 @@ class Nodes:
         return done
 
     def any_healthy(self) -> str | None:
-        """Return a machine whose server is well; None where there is none."""
-        return next(
-            (
-                machine
-                for machine in self.machines().values()
-                if (outcome := self.run("status", machine)).succeeded and outcome.answer.get("healthz") == "ok"
-            ),
-            None,
-        )
+        """Return a machine whose server is well, or else one that knows who leads JetStream; None where there is neither.
+
+        One broken consumer makes servers call themselves ill, which must keep nobody from a backup, nor from what mends it.
+        """
+        able: str | None = None
+        for machine in self.machines().values():
+            outcome = self.run("status", machine)
+            if outcome.succeeded and outcome.answer.get("healthz") == "ok":
+                return machine
+            if outcome.succeeded and outcome.answer.get("meta_leader"):
+                able = able or machine
+        return able
 
 
 class NotConfiguredError(NodeError):

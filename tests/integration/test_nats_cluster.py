@@ -222,6 +222,16 @@ def test_what_the_catalog_asks_for_is_there_and_a_second_run_changes_nothing(clu
     assert {detail["config"]["num_replicas"] for detail in details} == {3}
 
 
+def test_two_nodes_are_brought_to_the_catalog_when_the_third_has_just_died(cluster: Machines) -> None:
+    leader = cluster.meta_leader()
+    victim, asked_one = (node for node in NODES if node != leader)
+    cluster[victim].systemd.kill()  # what it led has nobody for some seconds, who could tell of it
+
+    told = cluster[asked_one].json("streams", encoded(asked(cluster)))
+
+    assert told == {"dry_run": False, "changed": [], "refused": [], "kept": []}
+
+
 async def test_a_change_that_would_lose_messages_is_refused_and_the_rest_is_done(cluster: Machines) -> None:
     await publish(cluster, 20)
     wanted = changed_events(cluster, max_bytes=1000)

@@ -317,8 +317,18 @@ def test_a_backup_is_made_by_a_node_that_is_well(stack: Stack, cluster: FakeNode
     assert cluster.commands[-1] == ("nats-2", "backup")
 
 
+def test_a_cluster_that_has_a_leader_is_backed_up_even_where_every_node_calls_itself_ill(cluster: FakeNodes) -> None:
+    for machine in cluster.machines.values():
+        machine.healthy = False
+    cluster.machines["nats-1"].answers = False
+
+    assert nats_cluster.handler({"task": "backup"}, None) is not None
+    assert cluster.commands[-1] == ("nats-2", "backup")
+
+
 def test_a_backup_that_nobody_makes_is_an_error(stack: Stack, cluster: FakeNodes) -> None:
     del stack
+    cluster.leader = ""
     for machine in cluster.machines.values():
         machine.healthy = False
 
