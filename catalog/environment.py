@@ -32,6 +32,8 @@ class Network(Model):
     """NAT gateways; with none, AWS is reached by endpoints and nothing else is."""
     interface_endpoints: list[Literal["ecr.api", "ecr.dkr", "logs", "secretsmanager", "ssm", "ssmmessages", "ec2"]] = []
     """Services of AWS that the private subnets reach without a NAT gateway; S3 has its free gateway endpoint everywhere."""
+    interface_endpoint_zones: Annotated[int, Field(ge=1, le=3)] = 3
+    """In how many zones each of these endpoints stands, at most; from the others it is reached across, and each zone costs."""
     flow_log_retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
     """How long records of the network's traffic, and of the load balancer's, are kept."""
 
@@ -53,8 +55,7 @@ class Monitoring(Model):
     """Logs, metrics and where they lead."""
 
     container_insights: bool = True
-    """Container Insights with enhanced observability: ECS reports running tasks itself, and every service, task and container.
-    Otherwise the task-count alarm counts the samples of a free metric."""
+    """Whether ECS reports running tasks itself; otherwise the task-count alarm counts the samples of a free metric."""
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653] = 30
     """How long the fleet's logs are kept."""
 

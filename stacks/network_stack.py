@@ -30,8 +30,7 @@ class NetworkStack(FleetStack):
             "Cluster",
             cluster_name=names.cluster(environment.name),
             vpc=self.network.vpc,
-            # With enhanced observability: metrics down to the container, at a quarter of the price of a metric without.
-            container_insights_v2=ecs.ContainerInsights.ENHANCED
+            container_insights_v2=ecs.ContainerInsights.ENABLED
             if environment.monitoring.container_insights
             else ecs.ContainerInsights.DISABLED,
             enable_fargate_capacity_providers=True,

@@ -52,11 +52,15 @@ class FleetNetwork(Construct):
         self.security_groups = SecurityGroups(
             self, "SecurityGroups", vpc=self.vpc, load_balancer_cidrs=environment.gateway.allowed_cidrs
         )
+        endpoint_subnets = ec2.SubnetSelection(
+            subnet_group_name="private",
+            availability_zones=environment.availability_zones[: network.interface_endpoint_zones],
+        )
         for name in network.interface_endpoints:
             self.vpc.add_interface_endpoint(
                 "".join(word.capitalize() for word in name.split(".")),
                 service=ec2.InterfaceVpcEndpointAwsService(name),
-                subnets=self.private_subnets,
+                subnets=endpoint_subnets,
                 security_groups=[self.security_groups.endpoints],
                 open=False,
             )

@@ -96,7 +96,7 @@ LEFT_OUT: Mapping[str, str] = {
 NEVER_COUNTED = (
     "tax, support plans, discounts of any kind (savings plans, reservations, free tiers)",
     "requests to KMS, S3, Secrets Manager and the CloudWatch API; searches in logs",
-    "traffic between tasks and cache across zones, and to other regions",
+    "traffic between tasks, cache and endpoints across zones, and to other regions",
     "the credits that t4g machines buy when they work above their baseline",
     "older material of keys that AWS rotates each year",
     "stopped and starting tasks, and both versions of a service while a deployment replaces one by the other",

@@ -84,8 +84,8 @@ def _check_cluster(scope: Scope, checks: Checks) -> bool:
     if not checks.holds("cluster.exists", cluster, bool(active), "there", "there" if active else "missing"):
         return False
     settings = {setting["name"]: setting["value"] for setting in active[0].get("settings", [])}
-    wanted = "enhanced" if scope.environment.monitoring.container_insights else "disabled"
-    checks.equal("cluster.container-insights", cluster, wanted, settings.get("containerInsights", "disabled"))
+    insights = settings.get("containerInsights", "disabled") in {"enabled", "enhanced"}
+    checks.equal("cluster.container-insights", cluster, scope.environment.monitoring.container_insights, insights)
     return True
 
 

@@ -227,6 +227,7 @@ class TestEnvironments:
         local, prod = ENVIRONMENTS["local"], ENVIRONMENTS["prod"]
         assert len(local.availability_zones) == len(prod.availability_zones)
         assert local.network.interface_endpoints == prod.network.interface_endpoints
+        assert local.network.interface_endpoint_zones == prod.network.interface_endpoint_zones
         assert local.network.nat_gateways == prod.network.nat_gateways
         assert local.monitoring.container_insights == prod.monitoring.container_insights
         assert local.cache.multi_az == prod.cache.multi_az

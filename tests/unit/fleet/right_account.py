@@ -147,7 +147,7 @@ class RightAccount:
             "network", "images", "monitoring", "certificates", "nats", "cache", "services-game", "services-gateway",
         ):  # fmt: skip
             self.add_stack(f"gaming-system-test-{part}")
-        self.ecs.create_cluster(clusterName=CLUSTER, settings=[{"name": "containerInsights", "value": "enhanced"}])
+        self.ecs.create_cluster(clusterName=CLUSTER, settings=[{"name": "containerInsights", "value": "enabled"}])
         self.put_service("state-manager-nats", state_manager_task(), groups=2)
         self.put_service("http-nats-gateway", gateway_task(), groups=2, gateway=True)
         self.scaling.register_scalable_target(

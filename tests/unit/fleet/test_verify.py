@@ -497,11 +497,6 @@ def test_the_task_count_comes_from_the_free_metric_where_container_insights_is_o
     }  # fmt: skip
 
 
-def test_container_insights_without_enhanced_observability_is_found_wanting(right: RightAccount) -> None:
-    right.ecs.update_cluster(cluster=CLUSTER, settings=[{"name": "containerInsights", "value": "enabled"}])
-    assert wanting(look(right)) == {("cluster.container-insights", CLUSTER)}
-
-
 def test_an_environment_without_subscribers_is_found_wanting(right: RightAccount) -> None:
     report = look(right, alerts=Alerts())
     assert wanting(report) == {("subscription.any", "gaming-system-alerts-test")}

@@ -113,7 +113,7 @@ def test_the_metric_is_one_that_the_environment_pays_for(environment: str, kind:
 def test_the_cluster_reports_its_tasks_where_the_alarm_counts_them(fleet: Fleet) -> None:
     counted = {alarms["tasks-low"]["Namespace"] == "ECS/ContainerInsights" for alarms in service_alarms(fleet).values()}
     (setting,) = fleet.one("AWS::ECS::Cluster")["ClusterSettings"]
-    assert counted == {setting["Value"] == "enhanced"}
+    assert counted == {setting["Value"] == "enabled"}
 
 
 @pytest.mark.parametrize(

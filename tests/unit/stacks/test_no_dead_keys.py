@@ -102,6 +102,7 @@ ENVIRONMENT_KEYS: dict[str, Any] = {
     "network/cidr": "10.77.0.0/16",
     "network/nat_gateways": 1,
     "network/interface_endpoints": ["ecr.api"],
+    "network/interface_endpoint_zones": 1,
     "network/flow_log_retention_days": 5,
     "fargate/allow_spot": True,
     "fargate/min_spot_percent": 100,
