@@ -27,6 +27,7 @@ from tls import (
     audit,
     begin,
     bring_about,
+    go_back,
     pointers,
     read_record,
     retire,
@@ -51,6 +52,14 @@ def finish_rollover(store: Store, clock: Clock) -> object:
     return advance(store, Phase.STEADY, all_on(store, clock()), clock())
 
 
+def give_up_rollover(store: Store, clock: Clock) -> object:
+    record = read_record(store)
+    assert record is not None
+    if record.record.phase is Phase.STEADY:  # it was given up already
+        return None
+    return go_back(store, all_on(store, clock()), clock())
+
+
 def retire_payments(store: Store, clock: Clock) -> object:
     return retire(store, FEWER, unused={"client/payments/"}, now=clock())
 
@@ -64,9 +73,13 @@ def grow_old(store: Store, clock: Clock) -> None:
     clock.advance(days=25)
 
 
-def roll_over_up_to_the_end(store: Store, clock: Clock) -> None:
+def begin_to_roll_over(store: Store, clock: Clock) -> None:
     issue(store, clock)
     begin_rollover(store, clock)
+
+
+def roll_over_up_to_the_end(store: Store, clock: Clock) -> None:
+    begin_to_roll_over(store, clock)
     advance(store, Phase.ISSUE_BY_NEW, all_on(store, clock()), clock())
     issue(store, clock)
     advance(store, Phase.NOBODY_ON_OLD, all_on(store, clock()), clock())
@@ -85,6 +98,7 @@ SCENARIOS = {
     "a renewal": Scenario(grow_old, issue),
     "the begin of a rollover": Scenario(issue, begin_rollover),
     "the end of a rollover": Scenario(roll_over_up_to_the_end, finish_rollover),
+    "the way back from a rollover": Scenario(begin_to_roll_over, give_up_rollover),
     "a retirement": Scenario(issue, retire_payments),
 }
 

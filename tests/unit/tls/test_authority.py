@@ -124,6 +124,33 @@ def test_serials_are_long_and_positive_whatever_chance_gives() -> None:
     assert len(serials) == 50
 
 
+def test_the_longest_names_that_are_taken_fit_into_what_x509_allows() -> None:
+    """64 characters for each part of a subject, and 253 for a DNS name."""
+    longest = "a" * 63
+    domain = ".".join([longest, longest, "a" * 61])
+    request = a_request(
+        environment="a" * 12,
+        organization=longest,
+        client_domain=f"c{domain[1:]}",
+        node_domain=f"n{domain[1:]}",
+        services=[longest],
+        identities=[],
+        nodes=[{"name": longest}],
+    )
+    new = create_authority(request, Sources(lambda: START))
+    assert authority_findings(new.authority, request, START) == []
+    subjects = [new.authority.root.subject, *(issuing.subject for issuing in new.authority.issuing.values())]
+    for leaf in request.leaves:
+        assert len(leaf.dns_names[0]) == 253
+        pair = issue_leaf(
+            leaf, signer(leaf.profile, new), organization=longest, key_type=KeyType.P256, lifetime=timedelta(days=1),
+            sources=Sources(lambda: START),
+        )  # fmt: skip
+        assert pair_findings(pair, leaf, new.authority, now=START) == []
+        subjects.append(pair.certificate.subject)
+    assert max(len(str(attribute.value)) for subject in subjects for attribute in subject) <= 64
+
+
 @pytest.mark.parametrize("key_type", [KeyType.P256, KeyType.P384, KeyType.ED25519, KeyType.RSA3072])
 def test_every_kind_of_key_makes_a_whole_authority(key_type: KeyType) -> None:
     request = a_request(key_type=str(key_type))

@@ -125,6 +125,8 @@ def test_hostile_names_of_nodes_are_refused(name: str) -> None:
         ({"nodes": [{"name": "n", "server_names": []}]}, "nodes[0].server_names: has 0 names; a certificate has 1 to 16"),
         ({"environment": 7}, "environment: 7 is no text"),
         ({"environment": "thirteenchars"}, "environment: 'thirteenchars' has 13 characters; at most 12 fit"),
+        ({"organization": LABEL_64}, f"organization: '{LABEL_64}' has 64 characters; at most 63 fit"),
+        ({"organization": "Ünïcode"}, "organization: '\\xdcn\\xefcode' may have only a-z, 0-9"),
         ({"client_domain": "a..b"}, "client_domain: 'a..b' has the label '', which is empty"),
         ({"key_type": "rsa-2048"}, "is none of p256, p384, ed25519, rsa-3072, rsa-4096; did you mean 'rsa-"),
         ({"key_type": []}, "key_type: [] is none of"),
