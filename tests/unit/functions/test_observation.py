@@ -139,6 +139,20 @@ def test_a_certificate_from_before_is_seen_with_its_own_end(store: MemoryStore) 
     assert [served.not_after for served in client.serves.values()] == [before]
 
 
+def test_each_certificate_that_a_client_still_presents_is_seen(store: MemoryStore) -> None:
+    """One of two tasks has taken up the new one, and the other not yet."""
+    wire = Wire(store)
+    before = wire.connected["orders.svc.acme.internal"]
+    bring_about(an_issuer(store, Clock(datetime.now(UTC))), request(), forced=["client/orders/"])
+    wire.connected["orders.svc.acme.internal"] = [pointers(store)["client/orders/"].certificate.fingerprint, *before]
+
+    clients = look(wire, datetime.now(UTC)).consumers[1:]
+
+    assert [client.name for client in clients] == ["client/orders"] * 2
+    seen = {served.fingerprint for client in clients for served in client.serves.values()}
+    assert seen == set(wire.connected["orders.svc.acme.internal"])
+
+
 @pytest.mark.parametrize(("started", "trusts"), [(-1, False), (1, True)])
 def test_a_client_trusts_the_bundle_that_held_when_its_oldest_task_began(
     store: MemoryStore, *, started: int, trusts: bool
