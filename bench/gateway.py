@@ -29,7 +29,8 @@ import uvloop
 from proto.generated.gaming.game.v1.quest_pb2 import GetQuestReply, GetQuestRequest
 from sdk import NATSClient
 from tests.gateway_world import API_KEYS, GATEWAY, World, gateway, world
-from tests.nats_machines import free_ports, issued
+from tests.nats_machines import issued
+from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 CONNECTIONS = 64

@@ -19,7 +19,8 @@ from pathlib import Path
 import psutil
 
 from catalog import load_catalog
-from tests.nats_machines import ROOT, free_ports, issued
+from tests.nats_machines import ROOT, issued
+from tests.ports import free_ports
 from tests.reference_fleet import GATEWAY, Fleet, fleet
 
 _AS_IN_A_TASK = "import runpy, sdk.s3_certificates; runpy.run_module('reference_service', run_name='__main__')"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import socket
 import ssl
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 
 from functions.delivery import delivery_parameter
 from tests.certificates import PASSPHRASE, a_request
+from tests.ports import free_ports
 from tls import DirectoryStore, Issuer, Passphrase, Release, bring_about, pointers, require_record
 
 ROOT = Path(__file__).parents[1]
@@ -46,20 +46,14 @@ if [[ -e "$ROOT/processes" ]]; then cat /proc/[0-9]*/cmdline 2> /dev/null >> "$R
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Node:
     """A node in a folder."""
 
     root: Path
-    client_port: int = field(default_factory=free_port)
-    route_port: int = field(default_factory=free_port)
-    monitor_port: int = field(default_factory=free_port)
+    client_port: int = field(default_factory=lambda: free_ports(1)[0])
+    route_port: int = field(default_factory=lambda: free_ports(1)[0])
+    monitor_port: int = field(default_factory=lambda: free_ports(1)[0])
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:

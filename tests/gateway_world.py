@@ -29,8 +29,8 @@ from nats_platform.configuration import Place, render
 from nats_platform.permissions import wanted_users
 from nats_platform.request import ClusterRequest
 from sdk import Context, Contract, DirectoryCertificates, InvalidRequestError, NATSClient, Service, Settings, Violation
-from tests.nats_machines import free_ports
 from tests.nats_world import Node
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[1]
 CATALOG = load_catalog(ROOT / "service_catalog.yaml")

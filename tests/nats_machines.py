@@ -16,7 +16,6 @@ import os
 import platform
 import shutil
 import signal
-import socket
 import socketserver
 import ssl
 import subprocess
@@ -44,6 +43,7 @@ from nats_platform.permissions import User, wanted_users
 from nats_platform.request import ClusterRequest
 from nats_platform.server_package import Architecture, build_server_package
 from tests.certificates import PASSPHRASE
+from tests.ports import free_ports
 from tls import CertificateRequest, DirectoryStore, Issuer, Passphrase, bring_about
 
 ROOT = Path(__file__).parents[1]
@@ -100,15 +100,6 @@ with socket.socket(socket.AF_UNIX) as asked:
 sys.stderr.write(told)
 sys.exit(int(code))
 """
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    with contextlib.ExitStack() as opened:
-        sockets = [opened.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 def waited_for(question: Callable[[], bool], what: str) -> None:

@@ -28,6 +28,7 @@ from nats_platform.request import ClusterRequest
 from sdk import Contract, DirectoryCertificates, Settings
 from sdk.contract import Endpoint, Event
 from tests.certificates import PASSPHRASE, MemoryStore
+from tests.ports import free_ports
 from tests.rollovers import all_on
 from tls import (
     CertificateRequest,
@@ -167,7 +168,7 @@ class World:
         report = bring_about(issuer, self._request)
         assert report.exit_code == 0, report
         self._cluster = _cluster_request(names)
-        self.nodes = [Node(name, folder / name, port) for name, port in zip(names, _free_ports(nodes), strict=True)]
+        self.nodes = [Node(name, folder / name, port) for name, port in zip(names, free_ports(nodes), strict=True)]
         for node in self.nodes:
             self._configure(node)
         for name in (*CONTRACTS, "loadtest", "provisioner"):
@@ -292,7 +293,7 @@ class World:
         place = Place(
             address="127.0.0.1",
             client_port=node.port,
-            monitor_port=_free_ports(1)[0],
+            monitor_port=free_ports(1)[0],
             tls=str(tls),
             store=str(node.folder / "jetstream"),
             pid_file=str(node.folder / "pid"),
@@ -376,14 +377,3 @@ def _plain(endpoint: Endpoint) -> dict[str, Any]:
         "timeout_seconds": endpoint.timeout_seconds,
         "idempotent": endpoint.idempotent,
     }
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

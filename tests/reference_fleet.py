@@ -26,7 +26,8 @@ from nats_platform.permissions import wanted_users
 from nats_platform.request import ClusterRequest
 from reference_service.service import ReferenceService
 from sdk import Contract, DirectoryCertificates, Endpoint, NATSClient, Settings
-from tests.nats_machines import ENVIRONMENT, free_ports
+from tests.nats_machines import ENVIRONMENT
+from tests.ports import free_ports
 
 NODE = names.NATS_NODES[0]
 WAIT_SECONDS = 20

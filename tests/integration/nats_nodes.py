@@ -20,6 +20,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from tests.ports import free_ports
 from tls import Consumer, Delivered, Delivery, Observations, Profile, Release, Served, Store
 from tls.store import AUTHORITY_PREFIX
 
@@ -30,18 +31,6 @@ PERMISSIONS = {
     "orders": '{ publish: ["payments.charge", "_INBOX.>"], subscribe: ["_INBOX.>"] }',
     "payments": '{ publish: ["_INBOX.>"], subscribe: ["payments.>"] }',
 }
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 @dataclass

@@ -17,7 +17,7 @@ import pytest_asyncio
 from catalog import load_catalog
 from catalog.contract import gateway_routes
 from tests.images import IMAGES, ROOT, USER, Dockerfile, Image, built, can_seal, ignored
-from tests.nats_machines import free_ports
+from tests.ports import free_ports
 from tests.reference_fleet import GATEWAY, WAIT_SECONDS, Fleet, fleet
 
 pytestmark = pytest.mark.integration

@@ -13,7 +13,8 @@ import pytest
 
 from nats_platform.node.jetstream import JetStream
 from nats_platform.node.streams import Changes, bring_about
-from tests.nats_machines import DEADLINE_SECONDS, free_ports, waited_for
+from tests.nats_machines import DEADLINE_SECONDS, waited_for
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.integration
 

@@ -21,7 +21,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from tests.certificates import PASSPHRASE, MemoryStore, a_request
-from tests.integration.nats_nodes import DOMAIN, SERVER, Cluster, Node, free_ports, running, waited_for
+from tests.integration.nats_nodes import DOMAIN, SERVER, Cluster, Node, running, waited_for
+from tests.ports import free_ports
 from tls import (
     CertificateRequest,
     Consumer,
