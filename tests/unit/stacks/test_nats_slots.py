@@ -32,6 +32,12 @@ def test_a_dead_nats_machine_is_replaced_in_the_zone_of_its_disk(fleet: Fleet) -
         assert fleet.followed(group.part, subnet)["AvailabilityZone"] == volume["AvailabilityZone"]
 
 
+def test_cloudformation_itself_replaces_no_nats_machine(fleet: Fleet) -> None:
+    """It would go on to the next without a look at the cluster; the roll is what replaces them."""
+    for group in fleet.resources("AWS::AutoScaling::AutoScalingGroup"):
+        assert group.body["UpdatePolicy"].keys() == {"AutoScalingScheduledAction"}  # which leaves sizes as they are
+
+
 @pytest.mark.parametrize(
     ("environment", "machine", "gibibytes"), [("prod", "m7g.medium", 40), ("staging", "t4g.small", 20)]
 )
