@@ -24,6 +24,7 @@ from sdk import (
     ServiceTimeoutError,
     ServiceUnavailableError,
 )
+from sdk.link import LinkSettings
 from tests.integration.sdk_pair import Pair, pair, quick_link, until
 from tests.nats_world import ACCEPT, EVENT, Node, World, world
 
@@ -171,8 +172,13 @@ async def test_a_restart_under_load_loses_no_request_without_a_typed_error(nats:
     }
 
 
+def patient_link(nats: World) -> LinkSettings:
+    """Return a link that takes no server for lost because the machine is busy: nothing may fail here."""
+    return quick_link(nats.settings("caller-nats"), connect_timeout_seconds=20.0, ping_timeout_seconds=20.0)
+
+
 async def test_certificates_are_renewed_under_load_without_a_failed_request(nats: World) -> None:
-    async with pair(nats) as calls:
+    async with pair(nats, client_options={"link": patient_link(nats)}) as calls:
         service = calls.service.client
         assert service is not None
         load = Load(calls)
@@ -190,7 +196,7 @@ async def test_certificates_are_renewed_under_load_without_a_failed_request(nats
 
 async def test_the_whole_authority_is_replaced_under_load_without_a_failed_request(nats: World) -> None:
     """Both ends take up the new trust, the new certificates and the end of the old trust while they talk to one another."""
-    async with pair(nats) as calls:
+    async with pair(nats, client_options={"link": patient_link(nats)}) as calls:
         service = calls.service.client
         assert service is not None
         load = Load(calls)
