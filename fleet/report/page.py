@@ -1,4 +1,4 @@
-"""What a verification saw, as a page for people who were not there: verdict, scorecard, services, load, and all of the evidence."""
+"""What a verification saw, as a page for people who were not there: verdict, scorecard, services, load, cost, and all of the evidence."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
 
+from fleet.cost.charge import PARTS
+from fleet.cost.report import Report as CostReport
 from fleet.load_test.store import StoredResult
 from fleet.page import bar, document, heading, table, tiles
 from fleet.verify.check import Check
 from fleet.verify.run import Report, ServiceRow
 from fleet.verify.scorecard import Scorecard, category_of, scorecard
 
+_MANY = 1000
 _HOW_SCORED = (
     "Each category is its passed checks of all checks of this run, the overall figure the mean of the nine. What was not seen to "
     "hold has not passed."
@@ -25,12 +28,13 @@ _WORDS = {
 }
 
 
-def page(report: Report, load: StoredResult | None, when: datetime) -> str:
+def page(report: Report, load: StoredResult | None, cost: CostReport, when: datetime) -> str:
     """Return the page.
 
     Args:
         report: What was seen.
         load: The environment's newest load test, where there is one.
+        cost: What the environment costs.
         when: It was seen.
     """
     card = scorecard(report.checks)
@@ -40,7 +44,7 @@ def page(report: Report, load: StoredResult | None, when: datetime) -> str:
         heading(title, verdict, good=report.good),
         f"<p>{escape(report.verdict)}.</p>",
         f'<p class="dim">Account {escape(report.account)}, {escape(report.region)}.</p>',
-        _tiles(report, card),
+        _tiles(report, card, cost),
         *_wanting(report.wanting),
         "<h2>Scorecard</h2>",
         _scorecard(card),
@@ -49,13 +53,15 @@ def page(report: Report, load: StoredResult | None, when: datetime) -> str:
         _services(report),
         "<h2>Load</h2>",
         _load(load),
+        "<h2>Cost</h2>",
+        *_cost(cost),
         "<h2>Evidence</h2>",
         *_evidence(report.checks, card),
     ]
     return document(title, parts)
 
 
-def _tiles(report: Report, card: Scorecard) -> str:
+def _tiles(report: Report, card: Scorecard, cost: CostReport) -> str:
     enabled = [row for row in report.services if row.enabled]
     alarms = sum(row.alarms_wired for row in enabled)
     figures = {
@@ -67,7 +73,7 @@ def _tiles(report: Report, card: Scorecard) -> str:
     }
     if report.claims_tasks:
         figures["tasks healthy"] = f"{sum(row.counts.healthy or 0 for row in enabled if row.counts)}"
-    return tiles(figures)
+    return tiles({**figures, "USD a month, before use": f"{cost.base_usd:,.2f}"})
 
 
 def _wanting(wanting: Sequence[Check]) -> Iterable[str]:
@@ -125,6 +131,30 @@ def _load(load: StoredResult | None) -> str:
         f'<p><span class="{style}">{escape(load.verdict)}</span>: {told}. Run {escape(load.run)}, '
         f"{load.finished_at:%Y-%m-%d %H:%M} UTC.</p>"
     )
+
+
+def _cost(cost: CostReport) -> Iterable[str]:
+    style = "good" if cost.is_within_budget else "bad"
+    told = f"{cost.total_usd:,.2f} with what use is assumed to add (*)"
+    yield f'<p><span class="{style}">{escape(cost.verdict)}</span>; {told}.</p>'
+    rows: list[tuple[str, ...]] = []
+    styles: list[str] = []
+    for part in PARTS:
+        lines = [line for line in cost.merged if line.part == part]
+        usd = sum(line.usd for line in lines)
+        if lines:
+            rows.append((f"<b>{escape(part)}</b>", "", f"<b>{usd:,.2f}</b>", bar(100 * usd / cost.total_usd)))
+            styles.append("")
+        for line in lines:
+            amount = (
+                f"{line.quantity:,.4g} {line.unit}" if line.quantity < _MANY else f"{line.quantity:,.0f} {line.unit}"
+            )
+            what = f"{line.what} *" if line.is_usage else line.what
+            rows.append((escape(what), escape(amount), f"{line.usd:,.2f}", ""))
+            styles.append("part")
+    yield table(("line", "quantity", "USD a month", ""), rows, styles)
+    missing = [f"{gap.type}: {gap.why}" for gap in cost.gaps]
+    yield "".join(f'<p class="bad">Not priced: {escape(each)}.</p>' for each in missing)
 
 
 def _evidence(checks: Sequence[Check], card: Scorecard) -> Iterable[str]:

@@ -20,6 +20,8 @@ from fleet.verify.check import Check, Status
 from fleet.verify.run import Report, ServiceRow
 from fleet.verify.scope import Scope
 from fleet.verify.services import ServiceCounts
+from tests.unit.fleet.cost.templates import report as cost_report
+from tests.unit.fleet.cost.templates import service, task
 from tests.unit.fleet.right_account import ACCOUNT, RightAccount, WithoutTasks, catalog, environment
 
 WHEN = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
@@ -33,6 +35,9 @@ LOADED = StoredResult(
     "r-1", "test", WHEN, WHEN, "0" * 64, "passed",
     {"summary": {"due": 12_000, "error_percent": 0.0, "p50_milliseconds": 6.21, "p99_milliseconds": 86.4}},
 )  # fmt: skip
+
+
+COST = cost_report({"Task": task(), "Service": service(2)}, budget=10.0)
 
 
 class Shown(HTMLParser):
@@ -78,7 +83,7 @@ def seen(*checks: Check, rows: Sequence[ServiceRow] = (GAME, LATER)) -> Report:
 
 
 def shown(report: Report, load: StoredResult | None = LOADED) -> Shown:
-    return Shown(page(report, load, WHEN))
+    return Shown(page(report, load, COST, WHEN))
 
 
 def test_every_check_stands_in_the_evidence() -> None:
@@ -125,6 +130,12 @@ def test_the_newest_load_test_is_told() -> None:
     assert "12,000 requests, 0 % failed; p50 6.2 ms, p99 86.4 ms" in told
 
 
+def test_what_it_costs_is_told_by_part_and_line_with_its_verdict() -> None:
+    texts = shown(seen()).texts
+    assert "over budget: base 16.22 USD a month, at most 10.00 allowed" in texts
+    assert {"services", "0.25 vCPU 0.5 GB arm64, on demand", "2 task", "14.42"} <= set(texts)
+
+
 def test_what_aws_says_is_text_and_never_markup() -> None:
     evil = check("service.desired-count", "wanting", found="<script>alert(1)</script>", subject="<img src=x>")
     found = shown(seen(evil))
@@ -149,6 +160,7 @@ def runner(right: RightAccount, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
     monkeypatch.setattr(report_command, "scope_of", same)
     monkeypatch.setattr(report_command, "open_account", same)
+    monkeypatch.setattr(report_command, "cost_report", lambda *_: COST)
     monkeypatch.setattr(project, "STATE", tmp_path / "state")
     return CliRunner()
 
@@ -166,6 +178,7 @@ def test_json_goes_to_stdout_alone(runner: CliRunner, tmp_path: Path) -> None:
     plain = json.loads(done.stdout)
     assert plain["page"] == str(place)
     assert plain["scorecard"]["overall_percent"] > 0
+    assert plain["cost"]["base_usd"] == 16.22
     assert place.is_file()
 
 
