@@ -14,6 +14,8 @@ from fleet.verify.check import Check, Checks
 from fleet.verify.scope import NO_TASKS, Scope
 
 _ANSWERS = "an answer that lets no stranger in"
+_EVERYTHING = {"allkeys", "allchannels", "&*", "allcommands", "+@all", "nopass"}
+"""Words of an access list that no service's user has."""
 _GRACE = timedelta(days=2)
 """How long a rotation may be late: Secrets Manager has a day for it, and tries again."""
 
@@ -55,6 +57,8 @@ def _check_group(scope: Scope, checks: Checks, name: str, group: Any) -> None:
     cache = scope.environment.cache
     checks.equal("cache.status", name, "available", group.get("Status"))
     checks.equal("cache.encrypted-in-transit", name, expected=True, found=group.get("TransitEncryptionEnabled"))
+    # With «preferred», whoever comes without TLS is served as well.
+    checks.equal("cache.tls-required", name, "required", group.get("TransitEncryptionMode"))
     checks.equal("cache.encrypted-at-rest", name, expected=True, found=group.get("AtRestEncryptionEnabled"))
     checks.equal("cache.users", name, [name], group.get("UserGroupIds"))
     checks.equal("cache.nodes", name, len(cache.members), len(group.get("MemberClusters", [])))
@@ -100,8 +104,11 @@ def check_answer(scope: Scope, checks: Checks) -> None:
 
 def _check_users(scope: Scope, checks: Checks) -> None:
     """Look for exactly the users that the catalog asks for, and at what each may do."""
-    users = {user["UserId"]: user for user in scope.account.elasticache.describe_users()["Users"]}
+    # In pages: a full group, and the user that every account has, are more than one holds.
+    pages = scope.account.elasticache.get_paginator("describe_users").paginate()
+    users = {user["UserId"]: user for page in pages for user in page["Users"]}
     group = names.cluster(scope.name)
+    _check_stranger(checks, group, users.get(f"{group}-default"))
     for service in scope.catalog.enabled:
         if not service.cache:
             continue
@@ -110,7 +117,7 @@ def _check_users(scope: Scope, checks: Checks) -> None:
             continue
         own = f" ~{service.name}:* "
         access = f"{user['AccessString']} " if user else ""
-        only_own = own in f" {access}" and access.count("~") == 1 and "allkeys" not in access
+        only_own = own in f" {access}" and access.count("~") == 1 and not _EVERYTHING & set(access.split())
         checks.holds("cache.user-keys", service.name, only_own, f"its own keys,{own.rstrip()}", access.strip())
         checks.holds(
             "cache.user-member", service.name, group in (user or {}).get("UserGroupIds", []), f"in {group}",
@@ -120,6 +127,16 @@ def _check_users(scope: Scope, checks: Checks) -> None:
     members = {user_id for user_id, user in users.items() if group in user.get("UserGroupIds", [])}
     for user_id in sorted(members - wanted):
         checks.lacks("cache.user-orphan", user_id, "nobody: the catalog has no such user", "in the group")
+
+
+def _check_stranger(checks: Checks, group: str, default: Any) -> None:
+    """Look whether the user that everybody is who gives no name is off, and the one that the group has."""
+    access = default["AccessString"] if default else "missing"
+    is_off = default is not None and "off" in access.split() and "on" not in access.split()
+    checks.holds(
+        "cache.stranger-off", group, is_off and group in default.get("UserGroupIds", []), "the user default, off",
+        access if default is None or not is_off else ", ".join(default.get("UserGroupIds", [])) or "in no group",
+    )  # fmt: skip
 
 
 def _check_rotations(scope: Scope, checks: Checks) -> None:

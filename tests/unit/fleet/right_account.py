@@ -198,6 +198,7 @@ class RightAccount:
                 "AutomaticFailoverEnabled": True,
                 "MultiAZEnabled": False,
                 "TransitEncryptionEnabled": True,
+                "TransitEncryptionMode": "required",
                 "AtRestEncryptionEnabled": True,
                 "UserGroupIds": [CLUSTER],
                 "SnapshotRetentionLimit": 7,

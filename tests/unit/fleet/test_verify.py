@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from moto.core.responses import ActionResult
+from moto.elasticache.models import elasticache_backends
+from moto.elasticache.responses import ElastiCacheResponse
 from moto.kms.models import kms_backends
+from moto.secretsmanager.models import secretsmanager_backends
 
 from catalog.environment import Alerts, Monitoring
 from fleet.account import Account
@@ -23,6 +28,7 @@ from tests.unit.fleet.right_account import (
     FALLBACK,
     FOR_THIS_ACCOUNT,
     NATS_BUCKET,
+    REGION,
     TOPIC,
     TRUST,
     RightAccount,
@@ -321,12 +327,30 @@ def put_secret_without_rotation(right: RightAccount) -> None:
     right.secretsmanager.create_secret(Name=CACHE_SECRET, SecretString="{}")
 
 
+def put_orphan(right: RightAccount) -> None:
+    right.elasticache.create_user(
+        UserId="orphan", UserName="orphan", Engine="redis", AccessString="on ~* +@all", Passwords=["sixteen characters"]
+    )
+    right.elasticache.modify_user_group(UserGroupId=CLUSTER, UserIdsToAdd=["orphan"])
+
+
+def leave_password_behind(right: RightAccount) -> None:
+    """Let more than two days pass since the password should have changed: it has a month, and Secrets Manager tries again."""
+    del right
+    kept: Any = secretsmanager_backends[ACCOUNT][REGION].secrets[CACHE_SECRET]
+    kept.last_rotation_date = (datetime.now(UTC) - timedelta(days=33)).timestamp()
+
+
 DEFECTS |= {
     "cache gone": (
         lambda right: right.elasticache.delete_replication_group(ReplicationGroupId=CLUSTER),
         {("cache.exists", CLUSTER)},
     ),
     "cache in plain text": (cache(TransitEncryptionEnabled=False), {("cache.encrypted-in-transit", CLUSTER)}),
+    "cache that takes plain text too": (
+        cache(TransitEncryptionMode="preferred"),
+        {("cache.tls-required", CLUSTER)},
+    ),
     "cache on a plain disk": (cache(AtRestEncryptionEnabled=False), {("cache.encrypted-at-rest", CLUSTER)}),
     "cache of an older version": (
         cache(EngineVersion="8.0.9"),
@@ -340,6 +364,17 @@ DEFECTS |= {
         cache(Engine="redis"),
         {("cache.engine", f"{CLUSTER}-001"), ("cache.engine", f"{CLUSTER}-002")},
     ),
+    "cache that is being changed": (
+        lambda _: setattr(elasticache_backends[ACCOUNT][REGION].replication_groups[CLUSTER], "status", "modifying"),
+        {("cache.status", CLUSTER)},
+    ),
+    "cache that everybody may use": (
+        lambda right: right.elasticache.modify_replication_group(ReplicationGroupId=CLUSTER, RemoveUserGroups=True),
+        {("cache.users", CLUSTER)},
+    ),
+    "cache with a node too many": (cache(ReplicasPerNodeGroup=2), {("cache.nodes", CLUSTER)}),
+    "cache that does not fail over": (cache(AutomaticFailoverEnabled=False), {("cache.failover", CLUSTER)}),
+    "cache in other zones": (cache(MultiAZEnabled=True), {("cache.multi-az", CLUSTER)}),
     "cache without snapshots": (cache(SnapshotRetentionLimit=0), {("cache.snapshot-days", CLUSTER)}),
     "cache user gone": (
         lambda right: right.elasticache.delete_user(UserId=GAME),
@@ -349,6 +384,23 @@ DEFECTS |= {
         lambda right: right.elasticache.modify_user(UserId=GAME, AccessString="on ~* +@all"),
         {("cache.user-keys", GAME)},
     ),
+    "cache user who sees all channels": (
+        lambda right: right.elasticache.modify_user(UserId=GAME, AccessString=f"on ~{GAME}:* &* -@all +@read"),
+        {("cache.user-keys", GAME)},
+    ),
+    "cache user who may do everything": (
+        lambda right: right.elasticache.modify_user(UserId=GAME, AccessString=f"on ~{GAME}:* &{GAME}:* +@all"),
+        {("cache.user-keys", GAME)},
+    ),
+    "cache that lets strangers do everything": (
+        lambda right: right.elasticache.modify_user(UserId=f"{CLUSTER}-default", AccessString="on ~* +@all"),
+        {("cache.stranger-off", CLUSTER)},
+    ),
+    "cache whose strangers are somebody else's": (
+        lambda right: right.elasticache.modify_user_group(UserGroupId=CLUSTER, UserIdsToRemove=[f"{CLUSTER}-default"]),
+        {("cache.stranger-off", CLUSTER)},
+    ),
+    "cache user whom no service asked for": (put_orphan, {("cache.user-orphan", "orphan")}),
     "cache user in no group": (
         lambda right: right.elasticache.modify_user_group(UserGroupId=CLUSTER, UserIdsToRemove=[GAME]),
         {("cache.user-member", GAME)},
@@ -360,6 +412,14 @@ DEFECTS |= {
     "cache password that nobody changes": (
         put_secret_without_rotation,
         {("cache.rotation", GAME)},
+    ),
+    "cache password that was to change long ago": (
+        leave_password_behind,
+        {("cache.password-age", GAME)},
+    ),
+    "cache alarm that tells nobody": (
+        lambda right: right.put_platform_alarm("cache-cpu-001", AlarmActions=[]),
+        {("cache.alarm-actions", "platform-cache-cpu-001-test")},
     ),
     "cache alarm missing": (
         lambda right: right.cloudwatch.delete_alarms(AlarmNames=["platform-cache-memory-002-test"]),
@@ -427,6 +487,18 @@ def test_finds_what_is_wrong_and_nothing_else(right: RightAccount, defect: str) 
     assert {subject for _, subject in wanting(report)} <= subjects | {"6 alarms of services"}
     assert not report.good
     assert "found wanting" in report.verdict
+
+
+def test_a_full_group_of_users_is_read_to_its_last_page(right: RightAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_by_one(response: ElastiCacheResponse) -> ActionResult:
+        users = list(response.elasticache_backend.users.values())
+        at = int(response._get_param("Marker") or 0)  # noqa: SLF001 (moto's own way to a parameter)
+        marker = {"Marker": str(at + 1)} if at + 1 < len(users) else {}
+        return ActionResult({"Users": users[at : at + 1], **marker})
+
+    monkeypatch.setattr(ElastiCacheResponse, "describe_users", one_by_one)
+    assert len(right.elasticache.describe_users()["Users"]) == 1
+    assert look(right).good
 
 
 def test_a_cache_that_aws_brought_to_a_newer_minor_version_is_right(right: RightAccount) -> None:
