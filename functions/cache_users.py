@@ -23,14 +23,17 @@ class CacheUserError(Exception):
 
 @dataclass(frozen=True)
 class CacheUsers:
-    """Users by their id; every change is waited for, since the nodes take one up after the other."""
+    """Users by their id.
+
+    Every change is waited for, since the nodes take one up after the other, and a group that is at work takes no other change.
+    """
 
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     elasticache: Any = field(default_factory=lambda: client("elasticache"))
 
     def settled(self, user_id: str) -> Mapping[str, Any] | None:
-        """Return a user once no change of it is under way; none where there is no such user.
+        """Return a user once no change of it or of its groups is under way; none where there is no such user.
 
         Raises:
             CacheUserError: A change has not ended in time.
@@ -67,11 +70,21 @@ class CacheUsers:
                 return
 
     def _settled(self, user_id: str, end: float) -> Mapping[str, Any] | None:
-        while (user := self._find(user_id)) and user["Status"] in _UNDER_WAY:
+        while (user := self._find(user_id)) and (busy := self._busy(user)):
             if self.clock() >= end:
-                raise CacheUserError(f"user {user_id} was still {user['Status']} after {WAIT_SECONDS} s")
+                raise CacheUserError(f"{busy} after {WAIT_SECONDS} s")
             self.sleep(_PAUSE_SECONDS)
         return user
+
+    def _busy(self, user: Mapping[str, Any]) -> str | None:
+        """Return what is at work, a user or one of its groups, which CloudFormation may want to change next."""
+        if user["Status"] in _UNDER_WAY:
+            return f"user {user['UserId']} was still {user['Status']}"
+        for group_id in user.get("UserGroupIds", []):
+            (group,) = self.elasticache.describe_user_groups(UserGroupId=group_id)["UserGroups"]
+            if group["Status"] in _UNDER_WAY:
+                return f"user group {group_id} was still {group['Status']}"
+        return None
 
     def _find(self, user_id: str) -> Mapping[str, Any] | None:
         try:

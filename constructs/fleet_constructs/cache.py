@@ -117,7 +117,8 @@ class Cache(Construct):
             log_delivery_configurations=[self._log("slow-log"), self._log("engine-log")],
             auto_minor_version_upgrade=True,
         )
-        group.apply_removal_policy(self._retention.removal_policy)
+        for kept in (group, subnets, parameters):  # a group that is retained does not let the others go
+            kept.apply_removal_policy(self._retention.removal_policy)
         cdk.Validations.of(group).acknowledge(
             cdk.Acknowledgment(
                 id="AwsSolutions-AEC4", reason="whether zones fail over is the environment's to say; production's do"

@@ -19,7 +19,7 @@ from catalog.environment import Environment
 from catalog.service import Service
 from fleet_constructs.account_inputs import pascal_case
 from fleet_constructs.acknowledgements import wildcard
-from fleet_constructs.arns import account, arn, secret_arn_pattern
+from fleet_constructs.arns import account, arn, partition, secret_arn_pattern
 from fleet_constructs.fleet_network import FleetNetwork
 from fleet_constructs.log_group import retention_days
 from fleet_constructs.python_function import FunctionNetwork, PythonFunction
@@ -28,7 +28,11 @@ from fleet_constructs.retention import Retention
 FUNCTION_TIMEOUT_SECONDS = 900  # users change one after the other, and their group is at work while one does
 PROBE_TIMEOUT_SECONDS = 30
 FUNCTION_MEMORY_MIB = 256
+_ELASTICACHE = "elasticache.amazonaws.com"
 NOBODY = "off -@all"
+# Of users and their group, not of the cache. Both engines let such a group in; Redis lets in no other, and a user that every
+# group takes has a password, as all of ours have. So a cache that stands can be given the other engine, and its users stay.
+ENGINE = "redis"
 # Everything that is not named here is refused, so that a command that a newer engine brings is refused too. What works on keys
 # and channels works on the user's own alone. Refused although its kind is named: what is dangerous; SCAN, RANDOMKEY, DBSIZE,
 # PUBSUB and CLIENT TRACKING, which show the keys and channels of others. FUNCTION is not named, since functions are shared: one
@@ -65,17 +69,24 @@ class CacheUsers(Construct):
         self._function = self._make_function()
         self._secrets: list[tuple[Service, secretsmanager.CfnSecret]] = []
         prefix = names.cluster(environment.name)
-        engine = environment.cache.engine
         # Whoever comes without a name comes as default. On Valkey every user has a password; of this one's, nobody knows.
         default = self._user("Default", user_id=f"{prefix}-default", user_name="default", access=NOBODY)
-        users = [self._user_of(service) for service in services]
+        users = [default]
+        for service in services:
+            user = self._user_of(service)
+            # One after the other: a change of all would else keep their group at work for longer than the last one waits.
+            user.node.add_dependency(users[-1])
+            users.append(user)
         self.group = elasticache.CfnUserGroup(
             self,
             "Group",
-            engine=engine,
+            engine=ENGINE,
             user_group_id=prefix,
-            user_ids=[default.ref, *(user.ref for user in users)],
+            user_ids=[user.ref for user in users],
         )
+        # A cache that is retained needs both: CloudFormation would take the group from it, and then everybody may come in.
+        for needed in (default, self.group):
+            needed.apply_removal_policy(retention.removal_policy)
 
     def rotate(self, *, endpoint: str, network: FleetNetwork, after: IDependable) -> None:
         """Change each password on a schedule, once there is a cache that a new one can be tried at.
@@ -160,7 +171,7 @@ class CacheUsers(Construct):
             properties={
                 "UserId": user_id,
                 "UserName": user_name,
-                "Engine": self._environment.cache.engine,
+                "Engine": ENGINE,
                 "AccessString": access,
                 "UserTags": {"service": user_name, "environment": self._environment.name},
                 **({"Secret": secret} if secret else {}),
@@ -170,7 +181,7 @@ class CacheUsers(Construct):
     def _make_function(self) -> lambda_.Function:
         environment = self._environment
         secrets = secret_arn_pattern(names.cache_secret("*", environment.name), environment)
-        users = arn("elasticache", environment, "user:*")
+        users, groups = (arn("elasticache", environment, f"{kind}:*") for kind in ("user", "usergroup"))
         probe = names.cache_probe_function(environment.name)
         function = PythonFunction(
             self,
@@ -206,6 +217,18 @@ class CacheUsers(Construct):
                     resources=[users],
                 ),
                 iam.PolicyStatement(
+                    sid="WaitForGroups", actions=["elasticache:DescribeUserGroups"], resources=[groups]
+                ),
+                # Where nothing of ElastiCache was ever made before, it makes its role with the first user.
+                iam.PolicyStatement(
+                    sid="BeginWithElastiCache",
+                    actions=["iam:CreateServiceLinkedRole"],
+                    resources=[
+                        f"arn:{partition()}:iam::{account()}:role/aws-service-role/{_ELASTICACHE}/AWSServiceRoleForElastiCache"
+                    ],
+                    conditions={"StringEquals": {"iam:AWSServiceName": _ELASTICACHE}},
+                ),
+                iam.PolicyStatement(
                     sid="TryPasswords",
                     actions=["lambda:InvokeFunction"],
                     resources=[arn("lambda", environment, f"function:{probe}")],
@@ -217,5 +240,6 @@ class CacheUsers(Construct):
         cdk.Validations.of(function).acknowledge(
             wildcard(secrets, "one secret a service that uses the cache; the end of an ARN is AWS's own choice"),
             wildcard(users, "one user a service that uses the cache"),
+            wildcard(groups, "whichever groups a user is in are waited for"),
         )
         return function.function

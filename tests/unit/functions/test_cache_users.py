@@ -19,8 +19,11 @@ def refusal(code: str) -> ClientError:
 class World:
     """An ElastiCache that answers as it is told to, in order and then as the last time; and time that passes only by sleep."""
 
-    def __init__(self, statuses: list[str], refusals: list[str] | None = None) -> None:
+    def __init__(
+        self, statuses: list[str], refusals: list[str] | None = None, group_statuses: list[str] | None = None
+    ) -> None:
         self.statuses = statuses
+        self.group_statuses = group_statuses or []
         self.refusals = refusals or []
         self.done: list[tuple[str, dict[str, Any]]] = []
         self.now = 0.0
@@ -36,7 +39,11 @@ class World:
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         if status == "missing":
             raise refusal("UserNotFound")
-        return {"Users": [{**asked, "Status": status}]}
+        return {"Users": [{**asked, "Status": status, "UserGroupIds": ["cache"] if self.group_statuses else []}]}
+
+    def describe_user_groups(self, **asked: Any) -> dict[str, Any]:
+        assert asked == {"UserGroupId": "cache"}
+        return {"UserGroups": [{"Status": self.group_statuses.pop(0)}]}
 
     def modify_user(self, **asked: Any) -> None:
         if self.refusals:
@@ -55,6 +62,24 @@ def test_a_change_waits_until_the_one_before_is_done_and_then_for_itself() -> No
     assert world.done == [("modify", MODIFY)]
     assert world.statuses == ["active"]
     assert world.now > 0
+
+
+def test_a_change_waits_for_the_users_group_too_since_cloudformation_may_change_it_next() -> None:
+    world = World(["active"], group_statuses=["modifying", "active", "modifying", "modifying", "active"])
+
+    world.users.change("orders", AccessString="on")
+
+    assert world.done == [("modify", MODIFY)]
+    assert world.group_statuses == []
+
+
+def test_a_group_that_is_at_work_for_ever_is_told_of_in_time() -> None:
+    world = World(["active"], group_statuses=["modifying"] * 1000)
+
+    with pytest.raises(CacheUserError, match=f"user group cache was still modifying after {WAIT_SECONDS} s"):
+        world.users.change("orders", AccessString="on")
+
+    assert world.done == []
 
 
 @pytest.mark.parametrize("code", ["InvalidUserState", "InvalidUserGroupState"])

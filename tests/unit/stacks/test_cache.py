@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -12,7 +13,9 @@ from fleet_constructs.cache_users import access_string
 from tests.synthesis import Fleet, small_catalog, small_fleet, synthesise
 
 GROUP = "AWS::ElastiCache::ReplicationGroup"
+PARAMETERS = "AWS::ElastiCache::ParameterGroup"
 USER = "Custom::CacheUser"
+USER_GROUP = "AWS::ElastiCache::UserGroup"
 ROTATION = "AWS::SecretsManager::RotationSchedule"
 SECRET = "AWS::SecretsManager::Secret"
 FUNCTION = "AWS::Lambda::Function"
@@ -66,7 +69,7 @@ def test_cluster_mode_has_its_own_endpoint_its_own_parameter_and_fails_over() ->
     fleet = with_cache(cluster_mode=True, shards=2, replicas_per_shard=1)
     group = fleet.one(GROUP)
     assert (group["ClusterMode"], group["NumNodeGroups"], group["AutomaticFailoverEnabled"]) == ("enabled", 2, True)
-    assert fleet.one("AWS::ElastiCache::ParameterGroup")["Properties"]["cluster-enabled"] == "yes"
+    assert fleet.one(PARAMETERS)["Properties"]["cluster-enabled"] == "yes"
     probe = fleet.one(FUNCTION, FunctionName="gaming-system-prod-cache-probe")
     assert ".ConfigurationEndPoint.Address}:6379" in fleet.text(
         "cache", probe["Environment"]["Variables"]["CACHE_ENDPOINT"]
@@ -75,8 +78,53 @@ def test_cluster_mode_has_its_own_endpoint_its_own_parameter_and_fails_over() ->
 
 def test_redis_is_had_by_one_key_and_its_version() -> None:
     fleet = with_cache(engine="redis", engine_version="7.1")
-    assert (fleet.one(GROUP)["Engine"], fleet.one("AWS::ElastiCache::UserGroup")["Engine"]) == ("redis", "redis")
-    assert fleet.one("AWS::ElastiCache::ParameterGroup")["CacheParameterGroupFamily"] == "redis7"
+    assert (fleet.one(GROUP)["Engine"], fleet.one(GROUP)["EngineVersion"]) == ("redis", "7.1")
+    assert fleet.one(PARAMETERS)["CacheParameterGroupFamily"] == "redis7"
+
+
+def test_another_engine_leaves_the_users_as_they_are_and_replaces_the_parameters_alone(small: Fleet) -> None:
+    """Redis lets in no group of Valkey's, and a group is changed before the cache that it is of."""
+    redis = with_cache(engine="redis", engine_version="7.1")
+    kinds = (USER, USER_GROUP)
+    assert redis.resources(*kinds) == small.resources(*kinds)
+    assert {resource["Engine"] for resource in redis.resources(*kinds)} == {"redis"}
+    assert redis.one(PARAMETERS).logical_id == small.one(PARAMETERS).logical_id
+    assert "CacheParameterGroupName" not in redis.one(PARAMETERS).properties, (
+        "the new one could not be made beside the old"
+    )
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "family"),
+    [
+        ("valkey", "7.2", "valkey7"),
+        ("valkey", "8.1", "valkey8"),
+        ("valkey", "9.0", "valkey9"),
+        ("redis", "7.0", "redis7"),
+    ],
+)
+def test_parameters_are_of_the_engines_family(engine: str, version: str, family: str) -> None:
+    assert with_cache(engine=engine, engine_version=version).one(PARAMETERS)["CacheParameterGroupFamily"] == family
+
+
+def test_the_cache_stands_in_private_subnets_behind_its_own_group_and_on_disks_under_its_own_key(small: Fleet) -> None:
+    group = small.one(GROUP)
+    assert small.followed("cache", group["KmsKeyId"]).type == "AWS::KMS::Key"
+    (security_group,) = group["SecurityGroupIds"]
+    assert "SecurityGroupsCache" in small.text("cache", security_group)
+    assert "CacheClient" not in small.text("cache", security_group)
+    subnets = [small.text("cache", one) for one in small.followed("cache", group["CacheSubnetGroupName"])["SubnetIds"]]
+    assert len(subnets) == 3
+    assert all("private" in subnet.lower() for subnet in subnets)
+
+
+def test_users_are_made_and_changed_one_after_the_other(fleet: Fleet) -> None:
+    """Their group is at work while one changes; a change of all at once would outlast the last one's patience."""
+    users = {user.logical_id: user for user in fleet.resources(USER)}
+    order = [fleet.followed("cache", user).logical_id for user in fleet.one(USER_GROUP)["UserIds"]]
+    assert len(order) == len(users) > 2
+    for before, after in itertools.pairwise(order):
+        assert before in users[after].body["DependsOn"]
 
 
 def test_slow_commands_and_the_engine_are_logged(small: Fleet) -> None:
@@ -85,7 +133,7 @@ def test_slow_commands_and_the_engine_are_logged(small: Fleet) -> None:
     for kind, log in logs.items():
         group = small.followed("cache", log["DestinationDetails"]["CloudWatchLogsDetails"]["LogGroup"])
         assert group["LogGroupName"] == f"/elasticache/gaming-system-prod/{kind}"
-    assert small.one("AWS::ElastiCache::ParameterGroup")["Properties"]["slowlog-log-slower-than"] == "10000"
+    assert small.one(PARAMETERS)["Properties"]["slowlog-log-slower-than"] == "10000"
 
 
 def test_each_service_that_uses_the_cache_is_a_user_that_sees_its_own_keys_alone(fleet: Fleet) -> None:
@@ -146,8 +194,30 @@ def test_the_function_keeps_passwords_and_users_and_nothing_else(small: Fleet) -
         for statement in small.plain("cache", policy["PolicyDocument"]["Statement"])
         for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
     }
-    assert {action.partition(":")[0] for action in actions} == {"logs", "secretsmanager", "elasticache", "lambda"}
+    assert {action.partition(":")[0] for action in actions} == {
+        "logs",
+        "secretsmanager",
+        "elasticache",
+        "lambda",
+        "iam",
+    }
     assert not {"secretsmanager:DeleteSecret", "elasticache:ModifyReplicationGroup"} & actions
+
+
+def test_the_function_may_make_elasticaches_own_role_and_no_other(small: Fleet) -> None:
+    """In an account without a cache so far, ElastiCache makes it with the first user, by the right of whoever asks."""
+    function = small.one(FUNCTION, FunctionName="gaming-system-prod-cache-passwords")
+    (policy,) = small.followed("cache", function["Role"])["Policies"]
+    (statement,) = (
+        statement
+        for statement in small.plain("cache", policy["PolicyDocument"]["Statement"])
+        if "iam:" in str(statement["Action"])
+    )
+    assert statement["Action"] == "iam:CreateServiceLinkedRole"
+    assert statement["Resource"].endswith(
+        ":role/aws-service-role/elasticache.amazonaws.com/AWSServiceRoleForElastiCache"
+    )
+    assert statement["Condition"] == {"StringEquals": {"iam:AWSServiceName": "elasticache.amazonaws.com"}}
 
 
 def test_the_probe_stands_with_the_caches_clients_and_may_do_nothing_in_aws(small: Fleet) -> None:

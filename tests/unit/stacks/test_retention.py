@@ -8,13 +8,17 @@ from catalog import load_environment
 from catalog.load import environment_names
 from tests.synthesis import Fleet, Resource, small_catalog, small_fleet, synthesise
 
+# What holds data, and what it cannot be without.
 STATEFUL = (
     "AWS::DynamoDB::GlobalTable",
     "AWS::DynamoDB::Table",
     "AWS::EC2::Volume",
     "AWS::ECR::Repository",
     "AWS::EFS::FileSystem",
+    "AWS::ElastiCache::ParameterGroup",
     "AWS::ElastiCache::ReplicationGroup",
+    "AWS::ElastiCache::SubnetGroup",
+    "AWS::ElastiCache::UserGroup",
     "AWS::KMS::Key",
     "AWS::Logs::LogGroup",
     "AWS::RDS::DBCluster",
@@ -23,6 +27,7 @@ STATEFUL = (
     "AWS::SQS::Queue",
     "AWS::SecretsManager::Secret",
 )
+USER = "Custom::CacheUser"
 KEPT = ("RetainExceptOnCreate", "Retain")
 GONE = ("Delete", "Delete")
 
@@ -51,7 +56,15 @@ def test_whatever_holds_data_says_what_becomes_of_it(fleet: Fleet) -> None:
 
 def test_nothing_that_is_retained_is_missing_from_the_list_of_what_holds_data(prod: Fleet) -> None:
     retained = {r.type for r in prod.resources() if r.body.get("DeletionPolicy", "Delete") != "Delete"}
-    assert retained <= set(STATEFUL)
+    assert retained <= {*STATEFUL, USER}
+
+
+@pytest.mark.parametrize(("environment", "policy"), [("prod", KEPT), ("local", GONE)])
+def test_a_cache_that_is_kept_keeps_out_whoever_gives_no_name(environment: str, policy: tuple[str, str]) -> None:
+    """With the group of its users CloudFormation takes all control of access from it; and a group needs this user."""
+    users = small_fleet(environment).resources(USER)
+    found = {user["UserName"]: (user.body["DeletionPolicy"], user.body["UpdateReplacePolicy"]) for user in users}
+    assert found == {**dict.fromkeys(found, GONE), "default": policy}
 
 
 @pytest.mark.parametrize("environment", ["prod", "staging"])
