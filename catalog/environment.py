@@ -130,7 +130,7 @@ class Cache(Model):
     """The ElastiCache replication group."""
 
     engine: Literal["valkey", "redis"] = "valkey"
-    """Engine; Valkey is a fifth cheaper and speaks the same protocol."""
+    """Engine; Valkey is a fifth cheaper and speaks the same protocol. A Redis that stands becomes a Valkey without a pause; ElastiCache takes back Valkey 7.2 alone, to Redis 7.1."""
     engine_version: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")] = "8.1"
     """Version of the engine."""
     node_type: Annotated[str, StringConstraints(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")] = "cache.t4g.small"
@@ -153,6 +153,16 @@ class Cache(Model):
     """How often each service's password changes; the one before stays good until the next change."""
     prove_passwords: bool = True
     """Whether a new password must have opened the cache before services are given it; false where no cache answers."""
+
+    @property
+    def has_two_processors(self) -> bool:
+        """Whether what else a node's machine does takes so large a part of it that its engine alone does not tell enough."""
+        return self.node_type.rpartition(".")[2] in {"micro", "small", "medium", "large"}
+
+    @property
+    def is_burstable(self) -> bool:
+        """Whether a node falls to a part of its speed once it has used up its credits; ElastiCache sells it no more of them."""
+        return self.node_type.startswith("cache.t")
 
     @property
     def members(self) -> tuple[str, ...]:

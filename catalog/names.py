@@ -69,7 +69,15 @@ NATS_ALARM_KINDS = (
     "function-failed",
 )
 
-CACHE_ALARM_KINDS = ("cpu", "memory", "evictions", "replication-lag", "connections", "authentication-failures")
+CACHE_ALARM_KINDS = (
+    "cpu",
+    "cpu-credits",
+    "memory",
+    "evictions",
+    "replication-lag",
+    "connections",
+    "authentication-failures",
+)
 CacheLog = Literal["slow-log", "engine-log"]
 AlarmKind = Literal["cpu-high", "memory-high", "tasks-low"]
 ALARM_KINDS: tuple[AlarmKind, ...] = ("cpu-high", "memory-high", "tasks-low")
@@ -265,12 +273,14 @@ def cache_alarm(kind: str, member: str, environment: str) -> str:
     return f"{PLATFORM_ALARM_PREFIX}cache-{kind}-{member}-{environment}"
 
 
-def cache_alarms(members: Iterable[str], environment: str) -> list[str]:
-    """Return the names of all alarms of a cache; one without replicas has none that falls behind."""
+def cache_alarms(members: Iterable[str], environment: str, *, is_burstable: bool) -> list[str]:
+    """Return the names of all alarms of a cache.
+
+    One without replicas has none that falls behind, and one whose nodes' speed is their own has no credits to use up.
+    """
     each = list(members)
-    kinds = [
-        kind for kind in CACHE_ALARM_KINDS if kind != "replication-lag" or any(not m.endswith("001") for m in each)
-    ]
+    has = {"cpu-credits": is_burstable, "replication-lag": any(not member.endswith("001") for member in each)}
+    kinds = [kind for kind in CACHE_ALARM_KINDS if has.get(kind, True)]
     return [cache_alarm(kind, member, environment) for kind in kinds for member in each]
 
 

@@ -81,7 +81,11 @@ def _cache(environment: Environment, top: int) -> list[dict[str, Any]]:
     width = FULL_WIDTH // GRAPHS_IN_ROW
     group = names.cluster(environment.name)
     graphs = {
-        "Engine CPU and memory in use, %": ("EngineCPUUtilization", "DatabaseMemoryUsagePercentage"),
+        "CPU of engine and machine, memory in use, %": (
+            "EngineCPUUtilization",
+            "CPUUtilization",
+            "DatabaseMemoryUsagePercentage",
+        ),
         "Connections": ("CurrConnections",),
         "Evictions, seconds behind the primary": ("Evictions", "ReplicationLag"),
     }

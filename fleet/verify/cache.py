@@ -166,7 +166,8 @@ def _check_alarms(scope: Scope, checks: Checks) -> None:
         AlarmNamePrefix=f"{names.PLATFORM_ALARM_PREFIX}cache-"
     )
     found = {alarm["AlarmName"]: alarm for page in pages for alarm in page["MetricAlarms"]}
-    for name in names.cache_alarms(scope.environment.cache.members, scope.name):
+    cache = scope.environment.cache
+    for name in names.cache_alarms(cache.members, scope.name, is_burstable=cache.is_burstable):
         alarm = found.get(name)
         if checks.holds("cache.alarm", name, alarm is not None, "there", "there" if alarm else "missing") and alarm:
             checks.equal("cache.alarm-actions", name, [scope.topic_arn], alarm.get("AlarmActions"))

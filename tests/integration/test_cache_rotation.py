@@ -101,6 +101,13 @@ def opens(server: CacheServer, password: str) -> bool:
             return False
 
 
+def refusals(server: CacheServer) -> list[str]:
+    """Return whom the cache refused a password: what ElastiCache counts as AuthenticationFailures."""
+    with server.admin() as admin:
+        entries: Any = admin.acl_log()
+        return [entry["username"] for entry in entries if entry["reason"] == "auth"]
+
+
 def test_a_task_goes_on_through_one_change_and_has_until_the_next_to_read_its_secret_again(
     server: CacheServer, secret: Any
 ) -> None:
@@ -133,11 +140,12 @@ def test_a_password_that_the_cache_does_not_take_is_given_to_no_task(
 def test_the_probe_tells_a_wrong_password_from_a_cache_that_it_cannot_reach(
     server: CacheServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del server
     assert cache_probe.handler({"username": USER, "password": FIRST}, None) == {"opened": True, "reason": ""}
+    assert refusals(server) == []
     refused = cache_probe.handler({"username": USER, "password": "guess"}, None)
     assert refused["opened"] is False
     assert "invalid username-password" in refused["reason"]
+    assert refusals(server) == [USER]
 
     monkeypatch.setenv("CACHE_ENDPOINT", "localhost:1")
     with pytest.raises(redis.ConnectionError):
@@ -147,10 +155,10 @@ def test_the_probe_tells_a_wrong_password_from_a_cache_that_it_cannot_reach(
 def test_the_probe_finds_that_a_cache_answers_without_being_let_in(
     server: CacheServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del server
     told = cache_probe.handler({}, None)
     assert told["opened"] is False
     assert "must be called with the client already authenticated" in told["reason"]
+    assert refusals(server) == [], "or each verification would raise the alarm of refused passwords"
 
     monkeypatch.setenv("CACHE_ENDPOINT", "localhost:1")
     with pytest.raises(redis.ConnectionError):

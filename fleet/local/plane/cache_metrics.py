@@ -8,6 +8,8 @@ from typing import Any
 
 NAMESPACE = "AWS/ElastiCache"
 NODE_ID = "0001"
+PROCESSORS = 2
+"""Of the machine that a node would have to itself, in the sizes that the local environment knows."""
 
 Numbers = dict[str, float]
 
@@ -45,6 +47,7 @@ def measured(info: Mapping[str, Any], now: Sample, before: Sample | None) -> Num
     if before and before.process == now.process and now.at > before.at:
         busy = (now.cpu_seconds - before.cpu_seconds) / (now.at - before.at)
         numbers["EngineCPUUtilization"] = round(100 * busy, 2)
+        numbers["CPUUtilization"] = round(100 * busy / PROCESSORS, 2)
         numbers["Evictions"] = float(now.evicted - before.evicted)
         numbers["AuthenticationFailures"] = float(now.refused - before.refused)
     return numbers

@@ -36,7 +36,7 @@ NATS_ALARMS = (
     "replica-lag", "unhealthy", "backup-age", "node-down", "function-failed",
 )  # fmt: skip
 CACHE_ALARMS = (
-    "cpu-001", "cpu-002", "memory-001", "memory-002", "evictions-001", "evictions-002", "replication-lag-001",
+    "cpu-001", "cpu-002", "cpu-credits-001", "cpu-credits-002", "memory-001", "memory-002", "evictions-001", "evictions-002", "replication-lag-001",
     "replication-lag-002", "connections-001", "connections-002", "authentication-failures-001", "authentication-failures-002",
 )  # fmt: skip
 CACHE_SECRET = "gaming-system/test/cache/state-manager-nats/user"

@@ -435,6 +435,7 @@ def test_a_server_is_measured_by_what_came_since_the_last_look() -> None:
         "CurrConnections": 3.0,
         "DatabaseMemoryUsagePercentage": 25.0,
         "EngineCPUUtilization": 10.0,
+        "CPUUtilization": 5.0,
         "Evictions": 3.0,
         "AuthenticationFailures": 0.0,
     }

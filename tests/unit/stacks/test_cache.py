@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from catalog import load_environment
+from catalog import load_environment, names
 from fleet_constructs.cache_users import access_string
-from tests.synthesis import Fleet, small_catalog, small_fleet, synthesise
+from tests.synthesis import Fleet, Resource, small_catalog, small_fleet, synthesise
 
 GROUP = "AWS::ElastiCache::ReplicationGroup"
 PARAMETERS = "AWS::ElastiCache::ParameterGroup"
@@ -53,7 +53,7 @@ def test_the_cache_is_encrypted_and_patched_in_its_window(fleet: Fleet, name: st
 )
 def test_the_cache_is_as_strong_as_the_environment_says(environment: str, expected: tuple[Any, ...]) -> None:
     group = small_fleet(environment).one(GROUP)
-    names = (
+    keys = (
         "Engine",
         "CacheNodeType",
         "ReplicasPerNodeGroup",
@@ -62,7 +62,7 @@ def test_the_cache_is_as_strong_as_the_environment_says(environment: str, expect
         "SnapshotRetentionLimit",
         "SnapshotWindow",
     )
-    assert tuple(group.properties.get(name) for name in names) == expected
+    assert tuple(group.properties.get(key) for key in keys) == expected
 
 
 def test_cluster_mode_has_its_own_endpoint_its_own_parameter_and_fails_over() -> None:
@@ -243,8 +243,68 @@ def test_passwords_are_tried_in_every_environment() -> None:
 )
 def test_every_node_is_watched(environment: str, members: set[str]) -> None:
     fleet = small_fleet(environment)
-    alarms = [a for a in fleet.resources("AWS::CloudWatch::Alarm") if a["AlarmName"].startswith("platform-cache-")]
+    alarms = alarms_of(fleet)
     nodes = {d["Value"] for a in alarms for d in a["Dimensions"] if d["Name"] == "CacheClusterId"}
     assert nodes == {f"gaming-system-{environment}-{member}" for member in members}
-    kinds = 6 if len(members) > 1 else 5  # one on its own is behind nobody
+    assert {d["Value"] for a in alarms for d in a["Dimensions"] if d["Name"] != "CacheClusterId"} == {"0001"}
+    kinds = 7 if len(members) > 1 else 6  # one on its own is behind nobody
     assert len(alarms) == kinds * len(members)
+    cache = fleet.environment.cache
+    assert {alarm["AlarmName"] for alarm in alarms} == {
+        *names.cache_alarms(cache.members, environment, is_burstable=cache.is_burstable)
+    }
+
+
+def alarms_of(fleet: Fleet) -> list[Resource]:
+    return [a for a in fleet.resources("AWS::CloudWatch::Alarm") if a["AlarmName"].startswith("platform-cache-")]
+
+
+@pytest.mark.parametrize(
+    ("node_type", "metric", "threshold"),
+    [
+        ("cache.t4g.medium", "CPUUtilization", 45),
+        ("cache.m7g.large", "CPUUtilization", 45),
+        ("cache.m7g.xlarge", "EngineCPUUtilization", 80),
+        ("cache.r7g.16xlarge", "EngineCPUUtilization", 80),
+    ],
+)
+def test_of_a_node_with_two_processors_the_whole_machine_is_watched(
+    node_type: str, metric: str, threshold: float
+) -> None:
+    (alarm,) = (
+        a for a in alarms_of(with_cache(node_type=node_type)) if a["AlarmName"] == "platform-cache-cpu-001-prod"
+    )
+    assert (alarm["MetricName"], alarm["Statistic"], alarm["Threshold"]) == (metric, "Average", threshold)
+    assert (alarm["Period"], alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (60, 3, 5)
+
+
+@pytest.mark.parametrize(("node_type", "count"), [("cache.t4g.medium", 2), ("cache.m7g.large", 0)])
+def test_a_node_that_slows_down_without_credits_is_watched_for_an_hour_without_them(node_type: str, count: int) -> None:
+    """ElastiCache sells a burstable node no more credits than it earns, and one that is new has none."""
+    alarms = [a for a in alarms_of(with_cache(node_type=node_type)) if "cpu-credits" in a["AlarmName"]]
+    assert len(alarms) == count
+    for alarm in alarms:
+        assert (alarm["MetricName"], alarm["ComparisonOperator"]) == ("CPUCreditBalance", "LessThanThreshold")
+        assert alarm["Period"] == 300, "CloudWatch has no finer figure"
+        assert alarm["Period"] * alarm["DatapointsToAlarm"] == alarm["Period"] * alarm["EvaluationPeriods"] == 3600
+        earned_in_half_an_hour_by_the_smallest = 6
+        assert alarm["Threshold"] < earned_in_half_an_hour_by_the_smallest
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "statistic", "threshold"),
+    [
+        ("memory", "DatabaseMemoryUsagePercentage", "Average", 80),
+        ("evictions", "Evictions", "Sum", 0),
+        ("replication-lag", "ReplicationLag", "Maximum", 10),
+        ("connections", "CurrConnections", "Maximum", 10_000),
+        ("authentication-failures", "AuthenticationFailures", "Sum", 0),
+    ],
+)
+def test_each_alarm_watches_what_it_is_named_after(
+    prod: Fleet, kind: str, metric: str, statistic: str, threshold: float
+) -> None:
+    (alarm,) = (a for a in alarms_of(prod) if a["AlarmName"].startswith(f"platform-cache-{kind}-002-"))
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/ElastiCache", metric, statistic)
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", threshold)
+    assert alarm["TreatMissingData"] == "notBreaching", "a node that is being replaced wakes nobody"
