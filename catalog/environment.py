@@ -136,7 +136,7 @@ class Cache(Model):
     node_type: Annotated[str, StringConstraints(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")] = "cache.t4g.small"
     """Machine of a node."""
     cluster_mode: bool = False
-    """Whether keys are divided among shards; clients must know the cluster protocol. A cache that stands cannot change it."""
+    """Whether keys are divided among shards; clients must know the cluster protocol, which the SDK's `Cache` does not. A cache that stands cannot change it."""
     shards: Annotated[int, Field(ge=1, le=90)] = 1
     """Node groups; more than one needs cluster mode."""
     replicas_per_shard: Annotated[int, Field(ge=0, le=5)] = 1

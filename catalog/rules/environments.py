@@ -141,6 +141,9 @@ def _check_cache(draft: Draft[Environment]) -> None:
     if cache.shards > 1 and not cache.cluster_mode and draft.is_sound(("cache",), "cluster_mode"):
         told = f"{cache.shards} shards need cluster mode; set `cluster_mode: true`, or leave `shards` at 1"
         draft.report(("cache", "shards"), told)
+    if cache.cluster_mode and draft.is_sound(("cache",), "cluster_mode"):
+        told = "the SDK's Cache knows no shards: each service that uses the cache needs a client of its own that does"
+        draft.report(("cache", "cluster_mode"), told, "warning")
     version = tuple(int(part) for part in cache.engine_version.split("."))
     fits = version in _REDIS if cache.engine == "redis" else version >= _FIRST_VALKEY
     if not fits and draft.is_sound(("cache",), "engine", "engine_version"):

@@ -174,6 +174,18 @@ def test_environment_that_nobody_would_hear_from_is_warned_of(tmp_path: Path) ->
     assert [(fault.key, fault.severity) for fault in checked.faults] == [("alerts.subscriptions", "warning")]
 
 
+def test_shards_are_warned_of_since_the_sdks_cache_knows_none(tmp_path: Path) -> None:
+    text = (ENVIRONMENTS / "prod.yaml").read_text(encoding="utf-8")
+    assert text.count("\ncache:\n") == 1
+    sharded = text.replace("\ncache:\n", "\ncache:\n  cluster_mode: true\n  shards: 2\n")
+    (tmp_path / "prod.yaml").write_text(sharded, encoding="utf-8")
+
+    checked = check_environment(tmp_path / "prod.yaml")
+
+    assert checked.environment is not None
+    assert [(fault.key, fault.severity) for fault in checked.faults] == [("cache.cluster_mode", "warning")]
+
+
 def test_spot_share_without_spot_is_warned_of(tmp_path: Path) -> None:
     text = (ENVIRONMENTS / "prod.yaml").read_text(encoding="utf-8")
     (tmp_path / "prod.yaml").write_text(f"{text}\nfargate:\n  min_spot_percent: 50\n", encoding="utf-8")
