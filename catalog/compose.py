@@ -76,6 +76,7 @@ class _Frame:
 class _Composer:
     def __init__(self, source: Source) -> None:
         self.file = source.file
+        self._source = source
         self.faults: list[Fault] = []
         self._parser = yaml.CSafeLoader(source.text)  # type: ignore[no-untyped-call]
         self._stack: list[_Frame] = []
@@ -104,7 +105,7 @@ class _Composer:
         return self._root
 
     def _scalar(self, event: Any) -> None:
-        position = _start(event)
+        position = _inside(self._source, event.start_mark)  # where nothing follows `---`, the mark is below the last line
         self._refuse_tag(event)
         text: str = event.value
         if event.style == '"' and not _ESCAPED_CONTROL.isdisjoint(text):

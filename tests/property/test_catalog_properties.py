@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from catalog import Catalog, Fault, check_catalog, load_catalog
@@ -197,6 +197,7 @@ def test_any_bytes_are_refused(file: Path, content: bytes) -> None:
 
 
 @given(text=st.text(st.sampled_from("ab:-?[]{},&*!|>'\"%@#`\n \t~0."), max_size=60))
+@example("---")
 @settings(max_examples=500, deadline=None)
 def test_any_yaml_is_told_inside_the_text(text: str) -> None:
     if not text.strip():
