@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,10 @@ import pytest
 from fleet.verify.readme import Record, checkout, commands, digest
 
 ROOT = Path(__file__).parent.parent
+
+# By default the interpreter looks, again and again, through all that CDK, boto3 and moto keep for good: a third of the time of
+# the tests that are many and small.
+gc.set_threshold(200_000, 20, 100)
 
 # A test must not come to depend on the account, the cluster or the settings of whoever runs it.
 for variable in [name for name in os.environ if name.startswith(("AWS_", "CDK_", "FLEET_", "NATS_"))]:
