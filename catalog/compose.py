@@ -105,7 +105,8 @@ class _Composer:
         return self._root
 
     def _scalar(self, event: Any) -> None:
-        position = _inside(self._source, event.start_mark)  # where nothing follows `---`, the mark is below the last line
+        # Where nothing follows `---`, the mark is below the last line.
+        position = _inside(self._source, event.start_mark)
         self._refuse_tag(event)
         text: str = event.value
         if event.style == '"' and not _ESCAPED_CONTROL.isdisjoint(text):
