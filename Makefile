@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 CDK := node node_modules/aws-cdk/bin/cdk
 # A file is the unit of work: those that share a server keep it, and the slow ones, of the integration tests, come first.
-PYTEST := python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 CONFIRMED = $(if $(filter 1 y yes true,$(YES)),--yes)
 
 .DEFAULT_GOAL := help
